@@ -1,0 +1,135 @@
+"""The console script `rsspade`: finds the command, runs it, and turns a user's mistake into one line.
+
+Each command lives beside the code it drives, as a `Command`; it is imported only when it is asked for, so
+that `rsspade --help` answers at once.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rsspade import __version__
+from rsspade.errors import RSSpadeError, RSSpadeWarning
+
+__all__ = ["Command", "main"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        summary: One line for `rsspade --help`.
+        example: A command line that works, shown under `--help`.
+        configure: Adds the arguments.
+        run: Does the work; returns the exit code.
+    """
+
+    summary: str
+    example: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _world() -> Command:
+    from rsspade.world.command import COMMAND
+
+    return COMMAND
+
+
+def _prepare() -> Command:
+    from rsspade.geo.command import COMMAND
+
+    return COMMAND
+
+
+def _check() -> Command:
+    from rsspade.data.check_command import COMMAND
+
+    return COMMAND
+
+
+def _show() -> Command:
+    from rsspade.report.show_command import COMMAND
+
+    return COMMAND
+
+
+COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
+    "world": ("make a dataset from the built-in world", _world),
+    "prepare": ("make a dataset from GeoTIFF scenes", _prepare),
+    "check": ("look at a dataset as a sceptic", _check),
+    "show": ("draw tiles as a picture", _show),
+}
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (summary, _) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: rsspade COMMAND [OPTIONS]", "",
+            "Cloud-free optical images from radar, land cover and elevation.", "",
+            "commands:", *lines, "",
+            "`rsspade COMMAND --help` explains each. Start with: rsspade world demo-data --scenes 6",
+        ]
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code (2 for a mistake by the user)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"rsspade {__version__}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(
+            f"rsspade: expected a command out of {', '.join(COMMANDS)}, found {arguments[0]!r}. See `rsspade --help`.",
+            file=sys.stderr,
+        )
+        return 2
+    command = COMMANDS[arguments[0]][1]()
+    parser = argparse.ArgumentParser(
+        prog=f"rsspade {arguments[0]}", description=command.summary, epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    command.configure(parser)
+    try:
+        options = parser.parse_args(arguments[1:])
+    except SystemExit as stop:  # argparse has said what is wrong
+        return stop.code if isinstance(stop.code, int) else 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", RSSpadeWarning)
+        warnings.showwarning = _show_warning
+        try:
+            return command.run(options)
+        except RSSpadeError as err:
+            print(f"rsspade {arguments[0]}: {_one_line(err)}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(f"rsspade {arguments[0]}: interrupted.", file=sys.stderr)
+            return 130
+
+
+def _one_line(err: BaseException) -> str:
+    return " ".join(str(err).split())
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, RSSpadeWarning):
+        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")

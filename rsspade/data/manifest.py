@@ -1,0 +1,297 @@
+"""`dataset.json` and `tiles.csv`: what a dataset folder says of itself.
+
+`DatasetFolder.open` is the one way in for everything that reads a dataset. Both files may come from
+anybody: sizes are checked before they are read, names before they become paths.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from rsspade.data.geotiff import read_tile, write_bytes_atomically
+from rsspade.errors import InputError, explain
+from rsspade.landcover import Scheme, scheme_named
+from rsspade.sources import Source, source_named
+
+__all__ = ["FORMAT_VERSION", "SPLITS", "DatasetFolder", "DatasetInfo", "TileRow", "safe_name", "split_sha256"]
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "val", "test")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_MAX_BYTES = 512 * 1024 * 1024
+
+
+def safe_name(text: str) -> str:
+    """A name that is safe as a file name, from any text."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
+    return name[:100] or "scene"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TileRow:
+    """One line of `tiles.csv`.
+
+    Attributes:
+        valid_fraction: Share of pixels at which every source that the tile holds has data (clouds count as data).
+        cloud_fraction: Share of clouded and shadowed pixels; None where unknown.
+        parent: For a synthetic tile, the tile it was made from, and that tile's split.
+    """
+
+    tile: str
+    scene: str
+    split: str
+    crs: str
+    x_min: float
+    y_max: float
+    valid_fraction: float
+    cloud_fraction: float | None = None
+    s1_date: str = ""
+    s2_date: str = ""
+    synthetic: bool = False
+    parent: str = ""
+    parent_split: str = ""
+
+    def to_csv(self) -> dict[str, str]:
+        """The fields as text; coordinates keep every digit that matters."""
+        text = {f.name: str(getattr(self, f.name)) for f in fields(self)}
+        text["x_min"], text["y_max"] = f"{self.x_min:.10g}", f"{self.y_max:.10g}"
+        text["valid_fraction"] = f"{self.valid_fraction:.4f}"
+        text["cloud_fraction"] = "" if self.cloud_fraction is None else f"{self.cloud_fraction:.4f}"
+        text["synthetic"] = "1" if self.synthetic else "0"
+        return text
+
+    @classmethod
+    def from_csv(cls, row: dict[str, str], where: str) -> "TileRow":
+        """Read one line; refuses names that could leave the folder."""
+        try:
+            made = cls(
+                tile=row["tile"], scene=row["scene"], split=row["split"], crs=row["crs"], x_min=float(row["x_min"]),
+                y_max=float(row["y_max"]), valid_fraction=float(row["valid_fraction"]),
+                cloud_fraction=float(row["cloud_fraction"]) if row.get("cloud_fraction") else None,
+                s1_date=row.get("s1_date") or "", s2_date=row.get("s2_date") or "", synthetic=row.get("synthetic") == "1",
+                parent=row.get("parent") or "", parent_split=row.get("parent_split") or "",
+            )  # fmt: skip
+        except (KeyError, ValueError, TypeError) as err:
+            raise InputError(
+                explain(
+                    where,
+                    expected="the columns of tiles.csv",
+                    found=repr(err),
+                    fix="Restore the file, or make the dataset again.",
+                )
+            ) from err
+        if not _SAFE_NAME.fullmatch(made.tile):
+            raise InputError(
+                explain(
+                    where,
+                    expected="a tile name of letters, digits, '.', '_' and '-'",
+                    found=repr(made.tile),
+                    fix="Rename the tile.",
+                )
+            )
+        if made.split not in SPLITS:
+            raise InputError(
+                explain(
+                    where,
+                    expected=f"a split out of {', '.join(SPLITS)}",
+                    found=repr(made.split),
+                    fix="Correct the line.",
+                )
+            )
+        if not (math.isfinite(made.x_min) and math.isfinite(made.y_max)):
+            raise InputError(
+                explain(
+                    where,
+                    expected="finite x_min and y_max",
+                    found=f"{made.x_min}, {made.y_max}",
+                    fix="Correct the line.",
+                )
+            )
+        return made
+
+
+COLUMNS = tuple(f.name for f in fields(TileRow))
+
+
+def split_sha256(rows: Iterable[TileRow]) -> str:
+    """SHA-256 of the sorted lines `tile,split`, joined by newlines: the identity of a split."""
+    return hashlib.sha256("\n".join(sorted(f"{r.tile},{r.split}" for r in rows)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetInfo:
+    """`dataset.json`.
+
+    Attributes:
+        sources: Folder -> bands, unit, dtype, nodata.
+        statistics: Of the train split only: folder -> band -> count, mean, std, min, max; for land cover
+            class id -> pixels.
+        split: rule, ratio, seed, tiles per split, sha256.
+        made_by: software, version, command and its arguments: no times, no paths of outputs, so that the
+            same work gives the same bytes.
+    """
+
+    name: str
+    tile_size: int
+    pixel_size: float
+    sources: dict[str, dict[str, Any]]
+    landcover_scheme: str
+    statistics: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+    version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """As stored."""
+        return (
+            json.dumps({"format": "rs-spade dataset", **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
+            + "\n"
+        )
+
+
+def describe_source(source: Source) -> dict[str, Any]:
+    """The entry of a source in `dataset.json`."""
+    return {
+        "bands": list(source.band_names), "unit": source.unit, "dtype": source.dtype,
+        "nodata": "nan" if math.isnan(source.nodata) else source.nodata,
+    }  # fmt: skip
+
+
+class DatasetFolder:
+    """A dataset on disk: its description, its tiles, and where each file lies."""
+
+    def __init__(self, path: Path, info: DatasetInfo, rows: Sequence[TileRow]) -> None:
+        self.path = path
+        self.info = info
+        self.rows = tuple(rows)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "DatasetFolder":
+        """Read `dataset.json` and `tiles.csv`, refusing what is not a dataset."""
+        path = Path(path)
+        if not path.is_dir():
+            raise InputError(
+                explain(
+                    path,
+                    expected="a dataset folder",
+                    found="no such folder",
+                    fix="Make one with `rsspade world` or `rsspade prepare`.",
+                )
+            )
+        info = _parse_info(path / "dataset.json", _read_text(path / "dataset.json"))
+        table = csv.DictReader(io.StringIO(_read_text(path / "tiles.csv")))
+        rows = [TileRow.from_csv(row, f"{path / 'tiles.csv'} line {n}") for n, row in enumerate(table, start=2)]
+        names = {r.tile for r in rows}
+        if len(names) != len(rows):
+            raise InputError(
+                explain(
+                    path / "tiles.csv",
+                    expected="each tile once",
+                    found=f"{len(rows) - len(names)} repeated names",
+                    fix="Remove the repeated lines.",
+                )
+            )
+        return cls(path, info, rows)
+
+    @property
+    def scheme(self) -> Scheme:
+        """The land-cover scheme of the LULC tiles."""
+        return scheme_named(self.info.landcover_scheme)
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """The optical bands, in file order; empty where the dataset has no optical source."""
+        return tuple(self.info.sources.get("S2", {}).get("bands", ()))
+
+    def source(self, name: str) -> Source:
+        """The source as this dataset holds it."""
+        return source_named(name, self.optical_bands or ("blue", "green", "red", "nir"))
+
+    def tile_path(self, name: str, tile: str) -> Path:
+        """Where that source of that tile lies, or would lie."""
+        return self.path / self.source(name).folder / f"{tile}.tif"
+
+    def has(self, name: str, tile: str) -> bool:
+        """Whether the tile holds that source."""
+        return self.tile_path(name, tile).is_file()
+
+    def read(self, name: str, tile: str) -> Any:  # noqa: ANN401 (an array; kept loose for callers' dtypes)
+        """The source of a tile in physical units, (bands, H, W), bands in the dataset's order."""
+        return read_tile(self.tile_path(name, tile), band_names=self.source(name).band_names)
+
+    def in_split(self, split: str) -> tuple[TileRow, ...]:
+        """The tiles of a split, in the order of `tiles.csv`."""
+        return tuple(r for r in self.rows if r.split == split)
+
+    @staticmethod
+    def write(path: Path, info: DatasetInfo, rows: Iterable[TileRow]) -> None:
+        """Write both files into an existing folder, each atomically."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(r.to_csv() for r in sorted(rows, key=lambda r: r.tile))
+        write_bytes_atomically(path / "tiles.csv", text.getvalue().encode())
+        write_bytes_atomically(path / "dataset.json", info.to_json().encode())
+
+
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(
+            explain(
+                path,
+                expected=f"the file {path.name} of a dataset",
+                found="none",
+                fix="Is this the right folder? An interrupted job lies in a folder named OUT.partial.",
+            )
+        )
+    if path.stat().st_size > _MAX_BYTES:
+        raise InputError(
+            explain(
+                path,
+                expected=f"at most {_MAX_BYTES} bytes",
+                found=str(path.stat().st_size),
+                fix="This is not a file that RS-SPADE wrote.",
+            )
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as err:
+        raise InputError(explain(path, expected="UTF-8 text", found=str(err), fix="Restore the file.")) from err
+
+
+def _parse_info(path: Path, text: str) -> DatasetInfo:
+    try:
+        content = json.loads(text)
+        content.pop("format", None)
+        info = DatasetInfo(**content)
+        for folder, entry in info.sources.items():
+            source_named(folder)
+            if not all(isinstance(b, str) for b in entry["bands"]):
+                raise TypeError(f"bands of {folder} are not names")  # noqa: TRY301 (one handler names the file for all)
+        scheme_named(info.landcover_scheme)
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError, RecursionError) as err:
+        raise InputError(
+            explain(
+                path,
+                expected="the description of a dataset",
+                found=f"{type(err).__name__}: {err}",
+                fix="Restore the file, or make the dataset again.",
+            )
+        ) from err
+    if info.version != FORMAT_VERSION:
+        raise InputError(
+            explain(
+                path,
+                expected=f"format version {FORMAT_VERSION}",
+                found=repr(info.version),
+                fix="Use the RS-SPADE that wrote it, or make the dataset again.",
+            )
+        )
+    return info

@@ -1,0 +1,1 @@
+"""Readers of public datasets, behind one small interface."""

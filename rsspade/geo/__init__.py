@@ -1,0 +1,1 @@
+"""Rasters on the ground: one common grid, units, terrain derivatives, and `rsspade prepare`."""

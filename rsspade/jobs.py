@@ -1,0 +1,236 @@
+"""Long work that survives interruption: a locked `OUT.partial`, units that are done once, workers.
+
+A job writes into `OUT.partial/` under an operating-system lock and renames it to `OUT` at the end. Its
+arguments are kept there: the same command continues, another one is refused. Each unit of work leaves a
+small JSON file when its own files are complete; a unit with such a file is not repeated.
+"""
+
+import contextlib
+import errno
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from rsspade.data.geotiff import write_bytes_atomically
+from rsspade.errors import OutputError, explain
+
+__all__ = ["open_job", "progress_bar", "run_units"]
+
+T = TypeVar("T")
+_JOB, _LOCK, _UNITS = "job.json", ".lock", ".units"
+
+
+@contextlib.contextmanager
+def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
+    """Yield `OUT.partial`, locked and continued where it stopped; rename it to `out` on success.
+
+    Args:
+        out: The final folder; must not hold anything yet.
+        arguments: Everything that the result depends on, as JSON.
+    """
+    partial = out.with_name(out.name + ".partial")
+    _refuse_existing(out)
+    with disk_errors(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(partial / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as err:
+        raise OutputError(
+            explain(
+                out,
+                expected="a folder that no other run is writing",
+                found="one at work in " + str(partial),
+                fix="Wait for it, or choose another --out.",
+            )
+        ) from err
+    finished = False
+    try:
+        _refuse_existing(out)  # it may have been finished while we waited for the file system
+        _check_arguments(partial, arguments)
+        with disk_errors(partial):
+            (partial / _UNITS).mkdir(exist_ok=True)
+            yield partial
+            for leftover in partial.rglob(".*.tmp"):
+                leftover.unlink()
+            shutil.rmtree(partial / _UNITS)
+            (partial / _JOB).unlink()
+            (partial / _LOCK).unlink()
+            if out.is_dir():
+                out.rmdir()  # an empty folder, as checked above
+            partial.rename(out)
+        finished = True
+    finally:
+        if not finished and not any((partial / _UNITS).glob("*.json")):
+            shutil.rmtree(partial, ignore_errors=True)  # nothing worth keeping
+        elif not finished:
+            print(f"Kept what is finished in {partial}; the same command continues there.", file=sys.stderr)
+        lock.release()
+
+
+@contextlib.contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into one sentence."""
+    try:
+        yield
+    except OSError as err:
+        reasons = {
+            errno.ENOSPC: ("free space on the disk", "none left", "Free some; the same command continues."),
+            errno.EDQUOT: ("space in your quota", "none left", "Free some; the same command continues."),
+            errno.EACCES: ("a folder that can be written", "no permission", "Choose another --out."),
+            errno.EROFS: ("a folder that can be written", "a read-only file system", "Choose another --out."),
+            errno.ENOTDIR: ("a folder", "a file in its place", "Choose another --out."),
+            errno.EEXIST: ("a folder", "a file in its place", "Choose another --out."),
+        }
+        if isinstance(err, OutputError) or err.errno not in reasons:
+            raise
+        expected, found, fix = reasons[err.errno]
+        raise OutputError(explain(err.filename or where, expected=expected, found=found, fix=fix)) from err
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()):
+        what = "a dataset" if (out / "dataset.json").is_file() else "files"
+        raise OutputError(
+            explain(
+                out,
+                expected="a new folder",
+                found=f"one that already holds {what}",
+                fix="Choose another --out, or remove it first.",
+            )
+        )
+    if out.exists() and not out.is_dir():
+        raise OutputError(explain(out, expected="a new folder", found="a file", fix="Choose another --out."))
+
+
+def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:
+    path = partial / _JOB
+    arguments = json.loads(json.dumps(arguments))
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            before = {}
+        changed = [k for k in sorted({*before, *arguments}) if before.get(k) != arguments.get(k)]
+        if changed:
+            k = changed[0]
+            raise OutputError(
+                explain(partial, expected="an interrupted job with the same arguments", found=f"{k} {before.get(k)!r} there, {arguments.get(k)!r} now",
+                        fix="Repeat the first command to continue, or remove the folder to begin anew.")
+            )  # fmt: skip
+        return
+    if any(p.name not in (_LOCK,) for p in partial.iterdir()):
+        raise OutputError(
+            explain(
+                partial,
+                expected="an interrupted job of RS-SPADE",
+                found="other files",
+                fix="Move them away, or choose another --out.",
+            )
+        )
+    write_bytes_atomically(path, json.dumps(arguments, indent=1).encode())
+
+
+def run_units(
+    partial: Path,
+    units: Sequence[tuple[str, tuple[Any, ...]]],
+    work: Callable[..., Any],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    title: str = "",
+) -> dict[str, Any]:
+    """Run `work(partial, *arguments)` for each unit that is not done yet; return unit name -> its JSON result.
+
+    With one worker the work runs in this process; with more, on Dask worker processes here; with a scheduler's
+    address, on that cluster, whose workers must see the same files. Results do not depend on which.
+    """
+    folder = partial / _UNITS
+    todo = [(name, arguments) for name, arguments in units if not (folder / f"{name}.json").is_file()]
+    with progress_bar(total=len(units), title=title) as bar:
+        bar.update(len(units) - len(todo))
+        for _ in _run(partial, todo, work, workers, scheduler):
+            bar.update(1)
+    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name, _ in units}
+
+
+def _one_unit(partial: Path, name: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    with disk_errors(partial):
+        result = work(partial, *arguments)
+        write_bytes_atomically(partial / _UNITS / f"{name}.json", json.dumps(result).encode())
+    return name
+
+
+def _run(
+    partial: Path,
+    units: Iterable[tuple[str, tuple[Any, ...]]],
+    work: Callable[..., Any],
+    workers: int,
+    scheduler: str | None,
+) -> Iterator[str]:
+    units = list(units)
+    if scheduler is None and (workers <= 1 or len(units) <= 1):
+        for name, arguments in units:
+            yield _one_unit(partial, name, work, arguments)
+        return
+    with _dask_client(workers, scheduler) as client:
+        from distributed import as_completed
+
+        partial = partial.resolve()
+        futures = [
+            client.submit(_one_unit, partial, name, work, arguments, pure=False, retries=0) for name, arguments in units
+        ]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            client.cancel(futures)
+            raise
+
+
+@contextlib.contextmanager
+def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    import logging
+
+    import dask
+    from distributed import Client, LocalCluster
+
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout="20s")
+        except (OSError, ValueError) as err:
+            raise OutputError(
+                explain(
+                    "--scheduler",
+                    expected="the address of a running Dask scheduler, such as tcp://host:8786",
+                    found=f"{scheduler} ({err})",
+                    fix="Start one with `dask scheduler`, or leave the option out.",
+                )
+            ) from err
+        with client:
+            yield client
+        return
+    # Quiet on purpose: what matters comes back as the result or the error of a unit.
+    with (
+        dask.config.set({"distributed.worker.daemon": True, "distributed.admin.log-format": "%(message)s"}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def progress_bar(*, total: int, title: str) -> "tqdm[Any]":
+    """A bar with rate and time left, on standard error, only when a person looks on."""
+    return tqdm(total=total, desc=title, unit="unit", disable=not sys.stderr.isatty(), leave=False)
