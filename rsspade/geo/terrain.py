@@ -42,9 +42,16 @@ def terrain_derivatives(
         (4, H, W) float32: elevation in metres, slope in degrees, aspect in degrees clockwise from north
         (-1 where flat), hillshade from 1 (in shade) to 255. NaN in all four where the elevation is NaN.
     """
-    return terrain_derivatives_inside(
-        _with_edges(_as_heights(elevation)), pixel_size_m, azimuth_deg=azimuth_deg, altitude_deg=altitude_deg
-    )
+    light = {"azimuth_deg": azimuth_deg, "altitude_deg": altitude_deg}
+    north_south = _continued(_as_heights(elevation))
+    out = terrain_derivatives_inside(_continued(north_south.T).T, pixel_size_m, **light)
+    # In the four corner pixels `gdaldem` continues north and south, but repeats sideways.
+    repeated = np.pad(north_south, ((0, 0), (1, 1)), mode="edge")
+    for row, rows in ((0, slice(0, 3)), (-1, slice(-3, None))):
+        for column, columns in ((0, slice(0, 3)), (-1, slice(-3, None))):
+            corner = terrain_derivatives_inside(repeated[rows, columns], pixel_size_m, **light)
+            out[:, row, column] = corner[:, 0, 0]
+    return out
 
 
 def terrain_derivatives_inside(
@@ -93,19 +100,12 @@ def _pixel_sides(pixel_size_m: float | tuple[float, float]) -> tuple[float, floa
     return abs(width), abs(height)
 
 
-def _with_edges(heights: np.ndarray) -> np.ndarray:
-    """One more pixel on each side, continued linearly; `gdaldem` only repeats sideways in the four corners."""
-    padded = np.pad(heights, 1, mode="edge")
-    if heights.shape[1] >= 2:
-        padded[1:-1, 0] = 2 * heights[:, 0] - heights[:, 1]
-        padded[1:-1, -1] = 2 * heights[:, -1] - heights[:, -2]
+def _continued(heights: np.ndarray) -> np.ndarray:
+    """One more row on top and below, continued linearly from the two outermost ones."""
+    padded = np.pad(heights, ((1, 1), (0, 0)), mode="edge")
     if heights.shape[0] >= 2:
-        across = np.pad(heights, ((0, 0), (1, 1)), mode="edge")
-        padded[0] = 2 * across[0] - across[1]
-        padded[-1] = 2 * across[-1] - across[-2]
-        # In the first and last row the sideways neighbours are repeated too, not continued.
-        padded[1, [0, -1]] = across[0, [0, -1]]
-        padded[-2, [0, -1]] = across[-1, [0, -1]]
+        padded[0] = 2 * heights[0] - heights[1]
+        padded[-1] = 2 * heights[-1] - heights[-2]
     return padded
 
 
