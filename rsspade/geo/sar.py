@@ -9,18 +9,17 @@ silence.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from rsspade.errors import InputError, explain
 
 __all__ = [
-    "NOISE_FLOOR_POWER", "SarUnit", "band_from_filename", "check_unit", "detect_unit", "parse_unit",
+    "NOISE_FLOOR_POWER", "SAR_UNITS", "band_from_filename", "check_unit", "detect_unit", "parse_unit",
     "resolve_polarisations", "to_db", "to_power",
 ]  # fmt: skip
 
-SarUnit = Literal["db", "power", "amplitude"]
+SAR_UNITS = ("db", "power", "amplitude")
 
 NOISE_FLOOR_POWER = 1e-6
 """Power below this (-60 dB, far under the sensor's own noise) is lifted to it before the logarithm."""
@@ -30,18 +29,17 @@ _FILL_DB = -100.0  # no echo is that weak: -9999, -32768 and the like without a 
 _NAME_UNIT = "Name the unit with --s1-unit db|power|amplitude."
 
 
-def parse_unit(text: str) -> SarUnit:
+def parse_unit(text: str) -> str:
     """The unit of that name; an unknown name lists the known ones."""
-    key = text.strip().lower()
-    for unit in get_args(SarUnit):
-        if unit == key:
-            return unit  # type: ignore[no-any-return]  # get_args is untyped
-    raise InputError(
-        explain("radar unit", expected="db, power or amplitude", found=repr(text), fix="Correct the name.")
-    )
+    unit = text.strip().lower()
+    if unit not in SAR_UNITS:
+        raise InputError(
+            explain("radar unit", expected=" or ".join(SAR_UNITS), found=repr(text), fix="Correct the name.")
+        )
+    return unit
 
 
-def detect_unit(sample: np.ndarray, where: object) -> SarUnit:
+def detect_unit(sample: np.ndarray, where: object) -> str:
     """The unit of a file, from a sample of its pixels.
 
     Args:
@@ -73,8 +71,9 @@ def detect_unit(sample: np.ndarray, where: object) -> SarUnit:
     return unit
 
 
-def check_unit(sample: np.ndarray, unit: SarUnit, where: object) -> None:
+def check_unit(sample: np.ndarray, unit: str, where: object) -> None:
     """Refuse a stated unit that the values contradict; (bands, ...) raw values."""
+    unit = parse_unit(unit)
     pooled = np.concatenate([_measured(band) for band in sample])
     _refuse_empty(pooled, where)
     _refuse_stretched(sample, pooled, where)
@@ -99,7 +98,7 @@ def check_unit(sample: np.ndarray, unit: SarUnit, where: object) -> None:
     _refuse_uncalibrated(pooled, where)
 
 
-def to_power(values: np.ndarray, unit: SarUnit, nodata: float | None = None) -> np.ndarray:
+def to_power(values: np.ndarray, unit: str, nodata: float | None = None) -> np.ndarray:
     """Backscatter in any unit -> linear power, float32, NaN where there is no measurement.
 
     Missing are non-finite values, the declared nodata, fill values far below any echo, zeros in linear units
@@ -110,6 +109,7 @@ def to_power(values: np.ndarray, unit: SarUnit, nodata: float | None = None) -> 
         unit: The unit of the values.
         nodata: The value that the file declares as missing, if it does.
     """
+    unit = parse_unit(unit)
     raw = values.astype(np.float64)
     missing = ~np.isfinite(raw)
     if nodata is not None:
@@ -124,10 +124,10 @@ def to_power(values: np.ndarray, unit: SarUnit, nodata: float | None = None) -> 
             power = raw if unit == "power" else np.square(np.maximum(raw, 0))
         power = np.maximum(power, NOISE_FLOOR_POWER)
     power[missing] = np.nan
-    return power.astype(np.float32)
+    return np.asarray(power, np.float32)
 
 
-def to_db(values: np.ndarray, unit: SarUnit, nodata: float | None = None) -> np.ndarray:
+def to_db(values: np.ndarray, unit: str, nodata: float | None = None) -> np.ndarray:
     """Backscatter in any unit -> dB, float32, NaN where there is no measurement (see `to_power`)."""
     return np.asarray(10 * np.log10(to_power(values, unit, nodata)), np.float32)
 
@@ -203,7 +203,7 @@ def _looks_like_db(pooled: np.ndarray) -> bool:
     return bool(np.quantile(pooled, 0.001) < -1 and -40 < np.median(pooled) < 5 and np.quantile(pooled, 0.25) < 0)
 
 
-def _power_or_amplitude(medians: Sequence[float]) -> SarUnit | None:
+def _power_or_amplitude(medians: Sequence[float]) -> str | None:
     """Read the medians of VV and VH as power, in dB, and ask which reading a real scene allows.
 
     Read as power, amplitude shows half its dB. Few scenes have a median VH above -10.5 dB, so brighter readings
