@@ -170,7 +170,7 @@ def _other_polarisation(text: str) -> bool:
 
 def _measured(band: np.ndarray) -> np.ndarray:
     values = np.asarray(band, np.float64).ravel()
-    return values[np.isfinite(values) & (values != 0) & (values > -9000)]
+    return np.asarray(values[np.isfinite(values) & (values != 0) & (values > -9000)])
 
 
 def _refuse_empty(pooled: np.ndarray, where: object) -> None:
