@@ -90,7 +90,7 @@ def _parsed(metadata: Path) -> Element:
             explain(metadata, expected="product metadata of less than 32 MB", found=f"{size / 2**20:.0f} MB", fix="Download the product again.")
         )  # fmt: skip
     try:
-        return fromstring(metadata.read_bytes())  # type: ignore[no-any-return]  # the stubs leave it open
+        return fromstring(metadata.read_bytes())
     except (ParseError, DefusedXmlException, LookupError, ValueError) as err:
         raise InputError(
             explain(metadata, expected="product metadata in XML", found=f"{type(err).__name__}: {err}", fix="Download the product again.")
