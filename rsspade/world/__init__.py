@@ -1,1 +1,1 @@
-"""The built-in world: made landscapes in which every source is known, and so is the best possible answer."""
+"""The built-in world: procedural, deterministic landscapes with radar, optics, land cover and elevation."""
