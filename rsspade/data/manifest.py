@@ -210,6 +210,11 @@ class DatasetFolder:
         """The optical bands, in file order; empty where the dataset has no optical source."""
         return tuple(self.info.sources.get("S2", {}).get("bands", ()))
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything beside the tiles on which their meaning depends: the content of `dataset.json`."""
+        return asdict(self.info)
+
     def source(self, name: str) -> Source:
         """The source as this dataset holds it."""
         return source_named(name, self.optical_bands or ("blue", "green", "red", "nir"))
