@@ -11,6 +11,8 @@ Reference: the quasi-interpolants in de Boor, "Quasiinterpolants and approximati
 splines" (1990); the taps are the first terms of the inverse of the sampled B-spline, 1 - d2/4 + 13/240 d4.
 """
 
+from typing import Final
+
 import numpy as np
 from pyproj import Transformer
 from rasterio.transform import Affine
@@ -18,8 +20,9 @@ from scipy import ndimage
 
 __all__ = ["ELEVATION_MARGIN", "resample_elevation"]
 
-_ORDER = 5
+_ORDER: Final = 5
 _TAPS = np.array([13.0, -112.0, 438.0, -112.0, 13.0]) / 240.0
+_OUTSIDE = -1e6
 _REACH = 5  # three pixels of the spline, two of the taps
 
 ELEVATION_MARGIN = 2 * _REACH + 1
@@ -75,11 +78,11 @@ def _source_positions(
     x, y = a * column + b * row + c, d * column + e * row + f
     transformer = Transformer.from_crs(dst_crs, src_crs, always_xy=True)  # a no-op where both are the same
     x, y = transformer.transform(x, y)
+    nowhere = ~(np.isfinite(x) & np.isfinite(y))  # beyond the horizon of one of the projections
     inverse = ~src_transform
-    return (
-        inverse.d * np.asarray(x) + inverse.e * np.asarray(y) + inverse.f - 0.5,
-        inverse.a * np.asarray(x) + inverse.b * np.asarray(y) + inverse.c - 0.5,
-    )
+    rows = inverse.d * np.asarray(x) + inverse.e * np.asarray(y) + inverse.f - 0.5
+    columns = inverse.a * np.asarray(x) + inverse.b * np.asarray(y) + inverse.c - 0.5
+    return np.where(nowhere, _OUTSIDE, rows), np.where(nowhere, _OUTSIDE, columns)
 
 
 def _filled(heights: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -106,8 +109,7 @@ def _neighbour_sum(values: np.ndarray) -> np.ndarray:
 def _nearest(known: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Whether the source pixel in which a position lies is known; outside it is not."""
     height, width = known.shape
-    inside = np.isfinite(rows) & np.isfinite(columns)
-    inside &= (rows > -0.5) & (rows < height - 0.5) & (columns > -0.5) & (columns < width - 0.5)
+    inside = (rows > -0.5) & (rows < height - 0.5) & (columns > -0.5) & (columns < width - 0.5)
     row = np.floor(np.where(inside, rows, 0) + 0.5).astype(np.intp)
     column = np.floor(np.where(inside, columns, 0) + 0.5).astype(np.intp)
     return np.asarray(inside & known[row, column])
