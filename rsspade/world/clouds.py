@@ -10,7 +10,7 @@ from rsspade.world.terrain import PIXEL_M
 __all__ = ["CLEAR", "CLOUD", "SHADOW", "add_clouds"]
 
 CLEAR, CLOUD, SHADOW = 0, 1, 2
-_WHITE = np.array((0.62, 0.60, 0.61, 0.63), np.float32)
+_WHITE = np.array((0.62, 0.60, 0.61, 0.63), np.float64)
 
 
 def add_clouds(
@@ -28,13 +28,13 @@ def add_clouds(
     Returns:
         The clouded image, and the mask: 0 clear, 1 cloud, 2 shadow.
     """
-    heap = fields.fractal("clouds", largest=190, exponent=1.0, smallest=2.5)
-    heap = heap + 0.12 * fields.fractal("cloud_fringe", largest=24, exponent=0.6)
+    heap = fields.fractal("clouds", largest=170, exponent=1.25, smallest=2.5)
+    heap = heap + 0.1 * fields.fractal("cloud_fringe", largest=30, exponent=0.8)
     level = float(np.quantile(heap[inside], 1 - share))
     if share >= 1:
         level = float(heap.min()) - 1.0
     thick = np.clip(heap - level, 0, None)
-    opacity = 1 - np.exp(-2.6 * thick**1.3)
+    opacity = ndimage.gaussian_filter(1 - np.exp(-2.6 * thick), 1.5)
     cloud = heap > level
     draw = fields.generator("cloud_height")
     height_px = draw.uniform(700, 1800) / PIXEL_M / np.tan(np.radians(where.sun_elevation))
@@ -44,9 +44,9 @@ def add_clouds(
     fallen = ndimage.shift(opacity, away, order=1, mode="nearest")
     shade = ndimage.gaussian_filter(fallen, 1.2) * 0.72
     relief = heap - ndimage.shift(heap, (away[0] * 0.05, away[1] * 0.05), order=1, mode="nearest")
-    bright = 1 + 0.25 * np.clip(relief / (heap.std() * 0.3), -1, 1) + 0.12 * smooth_step(thick, 0, 1.5)
-    out = image * (1 - shade * np.array((0.72, 0.8, 0.88, 0.95), np.float32)[:, None, None])
+    bright = 0.78 + 0.3 * np.clip(relief / (heap.std() * 0.25), -1, 1) + 0.25 * smooth_step(thick, 0, 1.5)
+    out = image * (1 - shade * np.array((0.72, 0.8, 0.88, 0.95), np.float64)[:, None, None])
     out = out * (1 - opacity) + opacity * (_WHITE[:, None, None] * bright)
     mask = np.where(cloud, CLOUD, np.where(shade > 0.06, SHADOW, CLEAR)).astype(np.uint8)
     out = np.where(mask == CLEAR, image, out)
-    return np.clip(out, 0.0001, 1.2).astype(np.float32), mask
+    return np.clip(out, 0.0001, 1.2), mask

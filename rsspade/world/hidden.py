@@ -14,11 +14,11 @@ __all__ = ["MEAN_GREEN", "Hidden", "make_hidden"]
 
 # Mean and spread of greenness per class; crops follow the calendar instead. For water it stands for sediment, for
 # snow for freshness.
-MEAN_GREEN = np.array([0.30, 0.52, 0.52, 0.55, 0.42, 0.45, 0.50, 0.35, 0.58], np.float32)
-_SPREAD = np.array([0.16, 0.17, 0.19, 0.20, 0.10, 0.17, 0.14, 0.20, 0.20], np.float32)
+MEAN_GREEN = np.array([0.30, 0.52, 0.52, 0.55, 0.42, 0.45, 0.50, 0.35, 0.58], np.float64)
+_SPREAD = np.array([0.16, 0.17, 0.19, 0.20, 0.10, 0.17, 0.14, 0.20, 0.20], np.float64)
 
 # Crops: day of greatest green, and half the length of the green time.
-_CROPS = np.array([(128, 42), (150, 38), (212, 46), (235, 52), (180, 400), (180, 1)], np.float32)
+_CROPS = np.array([(128, 42), (150, 38), (212, 46), (235, 52), (180, 400), (180, 1)], np.float64)
 _SHARES = (0.30, 0.45, 0.68, 0.82, 0.92, 1.0)
 
 
@@ -44,7 +44,7 @@ def make_hidden(fields: Fields, cover: Cover, terrain: Terrain, town: Settlement
     plots, ids = cover.fields, cover.ids
     broad = fields.fractal("green_broad", largest=110, exponent=0.9)
     patchy = fields.fractal("green_patchy", largest=20, exponent=0.5)
-    season = np.float32(0.12 * np.cos(2 * np.pi * (where.day - 165) / 365.25))
+    season = np.float64(0.12 * np.cos(2 * np.pi * (where.day - 165) / 365.25))
     vigour = 0.8 * broad + 0.6 * patchy
     green = MEAN_GREEN[ids] + _SPREAD[ids] * vigour
     plant = (ids != LandCover.WATER) & (ids != LandCover.SNOW) & (ids != LandCover.BUILT)
@@ -55,7 +55,9 @@ def make_hidden(fields: Fields, cover: Cover, terrain: Terrain, town: Settlement
     # Gardens thin out towards the centre of a town.
     green = np.where(ids == LandCover.BUILT, 0.88 - 0.62 * town.density + 0.16 * vigour + _blocks(town), green)
     shallow = np.exp(-terrain.depth_m / 4) * 0.45
-    green = np.where(ids == LandCover.WATER, green * 0.6 + shallow * (0.6 + 0.4 * np.clip(1 + broad, 0, 2)), green)
+    green = np.where(
+        ids == LandCover.WATER, green * where.turbid + shallow * where.turbid * np.clip(1 + 0.5 * broad, 0, 2), green
+    )
 
     damp = fields.fractal("wet", largest=160, exponent=1.0)
     wet = (
@@ -64,12 +66,16 @@ def make_hidden(fields: Fields, cover: Cover, terrain: Terrain, town: Settlement
     irrigated = plots.draw(44)
     wet = wet + np.where(cover.farmed, np.where(irrigated > 0.85, 1.2, 0.8 * (irrigated - 0.42))[plots.label], 0)
     bright = np.where(
-        cover.farmed, 2.4 * (plots.draw(45) - 0.5)[plots.label], 0.8 * fields.fractal("bright", largest=120)
+        cover.farmed,
+        2.4 * (plots.draw(45) - 0.5)[plots.label],
+        0.8 * fields.fractal("bright", largest=90, exponent=0.7),
     )
-    rough = np.where(cover.farmed, 2.4 * (plots.draw(46) - 0.5)[plots.label], 0.8 * fields.fractal("rough", largest=60))
+    rough = np.where(
+        cover.farmed, 2.4 * (plots.draw(46) - 0.5)[plots.label], 0.8 * fields.fractal("rough", largest=60, exponent=0.9)
+    )
     return Hidden(
-        green=np.clip(green, 0, 1).astype(np.float32), wet=np.clip(wet, -2, 2).astype(np.float32),
-        bright=bright.astype(np.float32), rough=rough.astype(np.float32),
+        green=np.clip(green, 0, 1), wet=np.clip(wet, -2, 2),
+        bright=bright, rough=rough,
     )  # fmt: skip
 
 
@@ -79,10 +85,10 @@ def _crop_green(cover: Cover, where: Conditions, vigour: np.ndarray) -> np.ndarr
     crop = np.searchsorted(_SHARES, plots.draw(41)).clip(max=len(_CROPS) - 1)
     peak, length = _CROPS[crop, 0] + 26 * (plots.draw(42) - 0.5), _CROPS[crop, 1]
     stage = np.exp(-(np.abs((where.day - peak) / length) ** 2.5))
-    level = (0.08 + 0.84 * stage + 0.14 * (plots.draw(47) - 0.5)).astype(np.float32)
+    level = 0.08 + 0.84 * stage + 0.14 * (plots.draw(47) - 0.5)
     return np.asarray(level[plots.label] + 0.055 * vigour)
 
 
 def _blocks(town: Settlement) -> np.ndarray:
     """Town blocks differ in how much garden they have."""
-    return np.asarray((0.3 * (town.blocks.draw(48) - 0.5))[town.blocks.label])
+    return np.asarray((0.55 * (town.blocks.draw(48) - 0.5))[town.blocks.label])

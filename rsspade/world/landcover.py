@@ -41,6 +41,7 @@ class Cover:
         ids: (H, W) class of the pixel, lines left out.
         fields: The plots of land.
         farmed: (H, W) where a plot is in use.
+        sand: (H, W) where the bare ground is beach.
         hedge: (H, W) share of the pixel under a hedge or row of trees.
         track: (H, W) share of the pixel under a farm track.
     """
@@ -48,6 +49,7 @@ class Cover:
     ids: np.ndarray
     fields: Plots
     farmed: np.ndarray
+    sand: np.ndarray
     hedge: Field
     track: Field
 
@@ -73,11 +75,13 @@ def make_cover(fields: Fields, terrain: Terrain, town: Settlement, where: Condit
         + 0.06 * terrain.hollow
         - terrain.slope / 12
     )
-    ids[(marsh > 0.98) & (temperature > 2)] = LandCover.FLOODED
+    ids[(marsh > 1.12) & (temperature > 2)] = LandCover.FLOODED
+    sand = np.zeros(fields.shape, bool)
     if terrain.sea.any():
         beach = ndimage.distance_transform_edt(~terrain.sea) < 2.0 + 2.2 * (noise + 0.5) + fine * 0.6
-        ids[beach & (terrain.slope < 6)] = LandCover.BARE
-    gravel = (terrain.river_distance < 1.5 + shore) & (terrain.slope > 4) & (noise > 0.2)
+        sand = beach & (terrain.slope < 6)
+        ids[sand] = LandCover.BARE
+    gravel = (terrain.river_distance < 1.5 + shore) & (terrain.slope > 5) & (noise > 0.4)
     ids[gravel] = LandCover.BARE
     ids[(town.density > 0.3) & (temperature > 0)] = LandCover.BUILT
     ids[terrain.still | (terrain.river > 0.55)] = LandCover.WATER
@@ -85,18 +89,18 @@ def make_cover(fields: Fields, terrain: Terrain, town: Settlement, where: Condit
     hedged = (plots.draw(31) < 0.1 + 0.5 * where.forest)[plots.label] & farmed
     hedge = np.clip(0.5 + 0.45 - plots.edge, 0, 0.85) * hedged * (0.35 + 0.65 * (fine > -0.3))
     track = np.clip(0.5 + 0.2 - plots.row_edge, 0, 0.55) * farmed * (plots.draw(32) < 0.7)[plots.label]
-    return Cover(ids, plots, farmed, hedge.astype(np.float32), track.astype(np.float32))
+    return Cover(ids, plots, farmed, sand, hedge, track)
 
 
 def mapped_cover(cover: Cover, fields: Fields) -> np.ndarray:
     """The class map as a product has it: small things swallowed, borders off by up to about a pixel."""
-    off = [fields.fractal(f"border_{axis}", largest=14, exponent=0.5) * np.float32(0.7) for axis in "yx"]
-    y, x = np.mgrid[: fields.shape[0], : fields.shape[1]].astype(np.float32)
+    off = [fields.fractal(f"border_{axis}", largest=14, exponent=0.5) * np.float64(0.7) for axis in "yx"]
+    y, x = np.mgrid[: fields.shape[0], : fields.shape[1]].astype(np.float64)
     moved = ndimage.map_coordinates(cover.ids, [y + off[0], x + off[1]], order=0, mode="nearest")
-    best, out = np.full(fields.shape, -1.0, np.float32), moved.copy()
+    best, out = np.full(fields.shape, -1.0, np.float64), moved.copy()
     for cls in np.unique(moved):
-        share = ndimage.gaussian_filter((moved == cls).astype(np.float32), 0.9)
-        wins = share > best
+        share = ndimage.gaussian_filter((moved == cls).astype(np.float64), 0.9)
+        wins = share > best + 1e-9  # a tie is a tie on every processor
         best[wins], out[wins] = share[wins], cls
     return out
 
@@ -128,9 +132,9 @@ def _wild(
     ids[(temperature < 3.2) & (ids == LandCover.SHRUB)] = LandCover.GRASS
     dry = np.clip(1.25 - 4.5 * moisture, 0, 0.9)
     cold = smooth_step(temperature, 2.5, -1.0) * 0.8
-    steep = smooth_step(terrain.slope + 3 * stones, 33, 46)
+    steep = smooth_step(terrain.slope + 3 * stones, 36, 50)
     ids[_share(stones, np.maximum(np.maximum(dry, cold), steep))] = LandCover.BARE
-    snow_line = 1.0 - 2.2 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
+    snow_line = 1.8 - 2.2 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
     held = snow_line - 0.09 * np.clip(terrain.slope - 28, 0, 40) + 0.25 * terrain.hollow
     ids[temperature < held] = LandCover.SNOW
     return ids, forest

@@ -31,7 +31,7 @@ class Line:
 def shrink(field: np.ndarray) -> np.ndarray:
     """Mean over STEP×STEP blocks (a rest at the border is left out)."""
     h, w = field.shape[0] // STEP, field.shape[1] // STEP
-    return np.asarray(field[: h * STEP, : w * STEP].reshape(h, STEP, w, STEP).mean((1, 3), dtype=np.float64))
+    return np.asarray(field[: h * STEP, : w * STEP].reshape(h, STEP, w, STEP).mean((1, 3)))
 
 
 def grid_graph(cost: np.ndarray) -> sparse.csr_array:
@@ -86,7 +86,7 @@ def refine(cells: np.ndarray, half_width: np.ndarray, *, smoothing: float, sway:
 
 def coverage(lines: list[Line], shape: tuple[int, int]) -> Field:
     """The share of each pixel that lies on a line, 0..1."""
-    out = np.zeros(shape, np.float32)
+    out = np.zeros(shape, np.float64)
     if not lines:
         return out
     points = np.concatenate([line.points for line in lines])

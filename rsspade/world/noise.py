@@ -13,7 +13,7 @@ from scipy import fft, ndimage
 __all__ = ["Field", "Fields", "hash_unit", "smooth_step"]
 
 Field = np.ndarray
-"""(H, W) float32."""
+"""(H, W) float64: what processors round differently stays far below what is stored."""
 
 Generators = Callable[[str], np.random.Generator]
 
@@ -31,7 +31,7 @@ class Fields:
 
     def white(self, name: str) -> Field:
         """White noise, mean 0, standard deviation 1."""
-        return self.generator(name).standard_normal(self.shape, dtype=np.float32)
+        return self.generator(name).standard_normal(self.shape)
 
     def smooth(self, name: str, sigma: float) -> Field:
         """White noise seen through a Gaussian of that width (pixels), standard deviation 1."""
@@ -39,7 +39,7 @@ class Fields:
         kernel = np.zeros(int(8 * sigma) + 9)
         kernel[len(kernel) // 2] = 1
         gain = float((ndimage.gaussian_filter1d(kernel, sigma) ** 2).sum())
-        return np.asarray(ndimage.gaussian_filter(self.white(name), sigma, mode="wrap") / np.float32(gain))
+        return np.asarray(ndimage.gaussian_filter(self.white(name), sigma, mode="wrap") / np.float64(gain))
 
     def fractal(self, name: str, *, largest: float, exponent: float = 1.5, smallest: float = 2.0) -> Field:
         """Noise with amplitude ~ wavelength**exponent between two wavelengths in pixels, mean 0, deviation 1.
@@ -48,16 +48,16 @@ class Fields:
         small scene are those of a cutting from a large one.
         """
         side = fft.next_fast_len(int(max(*self.shape, 1.2 * largest)), real=True)
-        noise = self.generator(name).standard_normal((side, side), dtype=np.float32)
+        noise = self.generator(name).standard_normal((side, side))
         fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
         frequency = np.hypot(fy, fx)
         low = 1.0 / largest
         # Flat below the largest wavelength, a soft end above the smallest.
         gain = np.where(frequency > 0, (frequency**2 + low**2) ** (-(exponent + 1) / 2), 0)
         gain = gain * np.exp(-((frequency * smallest / 2) ** 4))
-        out = fft.irfft2(fft.rfft2(noise) * gain.astype(np.float32), s=(side, side))
+        out = fft.irfft2(fft.rfft2(noise) * gain, s=(side, side))
         out = (out - out.mean()) / out.std()
-        return np.asarray(out[: self.shape[0], : self.shape[1]], np.float32)
+        return np.asarray(out[: self.shape[0], : self.shape[1]], np.float64)
 
 
 def hash_unit(ids: np.ndarray, salt: int) -> Field:
@@ -66,10 +66,10 @@ def hash_unit(ids: np.ndarray, salt: int) -> Field:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     x = x ^ (x >> np.uint64(31))
-    return ((x >> np.uint64(40)).astype(np.float32)) / np.float32(2**24)
+    return ((x >> np.uint64(40)).astype(np.float64)) / np.float64(2**24)
 
 
 def smooth_step(x: np.ndarray, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, smooth between; `low` may be the larger one."""
     t = np.clip((x - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    return np.asarray(t * t * (3 - 2 * t), np.float64)

@@ -58,12 +58,12 @@ def make_plots(fields: Fields, name: str, *, district_px: float, row_px: float, 
     height, width = fields.shape
     draw = fields.generator(name)
     salt = int(draw.integers(2**62))
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float64)
     sway = fields.fractal(name + "_sway_x", largest=110, exponent=1.6) * bend
     sway2 = fields.fractal(name + "_sway_y", largest=110, exponent=1.6) * bend
     district, centre = _districts(y + 3 * sway, x + 3 * sway2, district_px, draw)
     ids = np.arange(len(centre))
-    turn = (hash_unit(ids, salt) * np.pi).astype(np.float32)[district]
+    turn = (hash_unit(ids, salt) * np.pi)[district]
     dy, dx = y + sway - centre[district, 0], x + sway2 - centre[district, 1]
     u, v = dx * np.cos(turn) + dy * np.sin(turn), -dx * np.sin(turn) + dy * np.cos(turn)
 
@@ -81,8 +81,8 @@ def make_plots(fields: Fields, name: str, *, district_px: float, row_px: float, 
     combined = row_id.astype(np.int64) * 65536 + (merged + 32768)
     ident, label = np.unique(combined, return_inverse=True)
     return Plots(
-        label=label.reshape(height, width), ident=ident.astype(np.uint64) + np.uint64(salt), edge=np.minimum(side, row_edge).astype(np.float32),
-        row_edge=row_edge.astype(np.float32), across=u.astype(np.float32), district=district,
+        label=label.reshape(height, width), ident=ident.astype(np.uint64) + np.uint64(salt), edge=np.minimum(side, row_edge),
+        row_edge=row_edge, across=u, district=district,
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _districts(
     rows = np.arange(-2 * spacing, y.shape[0] + 2 * spacing, spacing)
     cols = np.arange(-2 * spacing, y.shape[1] + 2 * spacing, spacing)
     centre = np.stack(np.meshgrid(rows, cols, indexing="ij"), -1).reshape(-1, 2)
-    centre = (centre + draw.uniform(-0.42, 0.42, centre.shape) * spacing).astype(np.float32)
+    centre = (centre + draw.uniform(-0.42, 0.42, centre.shape) * spacing).astype(np.float64)
     number = cKDTree(centre).query(np.stack([y.ravel(), x.ravel()], 1))[1]
     return np.asarray(number).reshape(y.shape), centre
 

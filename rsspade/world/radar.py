@@ -18,14 +18,14 @@ __all__ = ["backscatter", "incidence"]
 
 # Per class, for vv and vh: mean in dB, dB per unit of greenness, dB per unit of wetness, dB of roughness.
 _MEAN = np.array([(-17.8, -8.4, -11.6, -10.8, -12.0, -12.2, -10.2, -15.2, -14.3),
-                  (-23.2, -14.3, -17.6, -17.6, -18.4, -18.2, -16.4, -20.8, -21.7)], np.float32)  # fmt: skip
+                  (-23.2, -14.3, -17.6, -17.6, -18.4, -18.2, -16.4, -20.8, -21.7)], np.float64)  # fmt: skip
 _GREEN = np.array([(0.0, 1.5, -4.5, 3.0, -6.0, 4.0, -3.0, 3.0, -2.0),
-                   (0.0, 3.0, 4.5, 5.0, -1.5, 5.5, -1.5, 4.0, 1.0)], np.float32)  # fmt: skip
+                   (0.0, 3.0, 4.5, 5.0, -1.5, 5.5, -1.5, 4.0, 1.0)], np.float64)  # fmt: skip
 _WET = np.array(
-    [(0.0, 0.2, 1.1, 0.8, 1.0, 1.2, 0.2, 1.3, -1.2), (0.0, 0.2, 0.7, 0.5, 0.8, 0.8, 0.2, 0.8, -1.6)], np.float32
+    [(0.0, 0.2, 1.1, 0.8, 1.0, 1.2, 0.2, 1.3, -1.2), (0.0, 0.2, 0.7, 0.5, 0.8, 0.8, 0.2, 0.8, -1.6)], np.float64
 )
 _ROUGH = np.array(
-    [(1.4, 0.4, 0.6, 0.9, 0.9, 0.7, 1.2, 1.1, 0.9), (0.8, 0.4, 0.7, 0.8, 0.9, 0.7, 1.0, 0.9, 0.8)], np.float32
+    [(1.4, 0.4, 0.6, 0.9, 0.9, 0.7, 1.2, 1.1, 0.9), (0.8, 0.4, 0.7, 0.8, 0.9, 0.7, 1.0, 0.9, 0.8)], np.float64
 )
 
 _INCIDENCE = 38.5
@@ -42,11 +42,11 @@ def backscatter(
     variant: Variant,
 ) -> np.ndarray:
     """(2, H, W) vv and vh in dB."""
-    link = np.float32(variant.radar_link)
+    link = np.float64(variant.radar_link)
     ids = cover.ids
     slant = _slant_db(terrain, where)
     houses = _houses_db(fields, cover, town, where)
-    out = np.empty((2, *ids.shape), np.float32)
+    out = np.empty((2, *ids.shape), np.float64)
     for pol in range(2):
         level = _MEAN[pol][ids] + link * _GREEN[pol][ids] * (hidden.green - MEAN_GREEN[ids])
         level += link * _WET[pol][ids] * hidden.wet + _ROUGH[pol][ids] * hidden.rough
@@ -56,7 +56,7 @@ def backscatter(
         trees = 10 ** ((_MEAN[pol, LandCover.TREES] + 0.5) / 10)
         power += cover.hedge * (trees - power) * 0.8
         power += np.maximum(terrain.river * (ids != LandCover.WATER), 0.4 * town.roads) * (water - power) * 0.8
-        power = ndimage.gaussian_filter(power, variant.speckle_width, mode="nearest", truncate=3)
+        power = ndimage.gaussian_filter(power, 0.8, mode="nearest", truncate=3)
         power = power * _speckle(fields, ("vv", "vh")[pol], variant)
         out[pol] = np.maximum(10 * np.log10(np.maximum(power, 1e-6)), _FLOOR_DB + 2 * (1 - pol))
     return out
@@ -70,7 +70,7 @@ def incidence(elevation: Field, where: Conditions) -> Field:
     # Towards the radar: backwards along the look, and up.
     east, north = -np.sin(look) * np.sin(tilt), -np.cos(look) * np.sin(tilt)
     cosine = (np.cos(tilt) - east * gx + north * gy) / np.sqrt(1 + gx**2 + gy**2)
-    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.float32)
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.float64)
 
 
 def _slant_db(terrain: Terrain, where: Conditions) -> Field:
@@ -78,7 +78,7 @@ def _slant_db(terrain: Terrain, where: Conditions) -> Field:
     angle = incidence(terrain.elevation, where)
     rest = -0.085 * (angle - _INCIDENCE)
     shadow = -9.0 * np.clip((angle - 74) / 12, 0, 1)
-    return np.asarray(np.where(terrain.still, 0, np.clip(rest, -3.5, 3.0) + shadow), np.float32)
+    return np.asarray(np.where(terrain.still, 0, np.clip(rest, -3.5, 3.0) + shadow), np.float64)
 
 
 def _houses_db(fields: Fields, cover: Cover, town: Settlement, where: Conditions) -> Field:
@@ -87,13 +87,13 @@ def _houses_db(fields: Fields, cover: Cover, town: Settlement, where: Conditions
     facing = (blocks.draw(51) ** 4)[blocks.label] * 3.0
     corners = np.clip(fields.smooth("corners", 0.7), 0.3, 3.2) * 3.2 - 3.0
     inside = (cover.ids == LandCover.BUILT) * (0.35 + 0.65 * town.density)
-    return np.asarray(inside * (facing + corners) - (cover.ids == LandCover.BUILT) * 1.5 * town.streets, np.float32)
+    return np.asarray(inside * (facing + corners) - (cover.ids == LandCover.BUILT) * 1.5 * town.streets, np.float64)
 
 
 def _speckle(fields: Fields, name: str, variant: Variant) -> Field:
     """Mean of the power of independent looks, each a complex Gaussian field as wide as the radar's point spread."""
-    total = np.zeros(fields.shape, np.float32)
+    total = np.zeros(fields.shape, np.float64)
     for look in range(variant.looks):
         for part in ("re", "im"):
             total += fields.smooth(f"speckle_{name}_{look}_{part}", variant.speckle_width) ** 2
-    return total / np.float32(2 * variant.looks)
+    return total / np.float64(2 * variant.looks)

@@ -40,14 +40,17 @@ def make_settlement(fields: Fields, terrain: Terrain, kind: Landscape) -> Settle
     centres = _towns(appeal, kind, draw)
     roads = _roads(centres, terrain, draw)
     road_share = coverage(roads, shape)
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    ragged = fields.fractal("suburbs", largest=50, exponent=0.7)
-    density = np.zeros(shape, np.float32)
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
+    ragged, bulge = (
+        fields.fractal("suburbs", largest=50, exponent=0.7),
+        fields.fractal("bulge", largest=60, exponent=1.0),
+    )
+    density = np.zeros(shape, np.float64)
     for (cy, cx), radius in centres:
-        distance = np.hypot(y - cy, x - cx) / radius
-        density = np.maximum(density, np.exp(-(distance**2) * 0.9) * np.float32(min(1.0, 0.55 + radius / 60)))
-    density = _hamlets(density, roads, appeal, draw, y, x)
-    density = np.clip(density + 0.13 * ragged * smooth_step(density, 0.03, 0.3), 0, 1)
+        distance = np.hypot(y - cy, x - cx) / radius * np.exp(0.22 * bulge)
+        density = np.maximum(density, np.exp(-(distance**2) * 0.9) * np.float64(min(1.0, 0.55 + radius / 60)))
+    density = _hamlets(density, roads, appeal, draw, np.stack([y, x]) + 1.6 * np.stack([ragged, bulge]))
+    density = np.clip(density + 0.18 * ragged * smooth_step(density, 0.03, 0.3), 0, 1)
     # Building follows the roads out of town.
     density = np.clip(density + 0.25 * road_share * smooth_step(density, 0.1, 0.3), 0, 1) * smooth_step(
         terrain.slope, 16, 9
@@ -55,15 +58,13 @@ def make_settlement(fields: Fields, terrain: Terrain, kind: Landscape) -> Settle
     blocks = make_plots(fields, "streets", district_px=45, row_px=9, plot_px=9, bend=1.5)
     streets = np.clip(0.5 + 0.35 - blocks.row_edge, 0, 0.7)
     streets = np.maximum(streets, np.clip(0.5 + 0.25 - blocks.edge, 0, 0.5))
-    return Settlement(
-        density=density.astype(np.float32), roads=road_share, streets=streets.astype(np.float32), blocks=blocks
-    )
+    return Settlement(density=density, roads=road_share, streets=streets, blocks=blocks)
 
 
 def _towns(appeal: np.ndarray, kind: Landscape, draw: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     count = int(draw.integers(kind.towns[0], kind.towns[1] + 1))
     count = max(1, round(count * min(1.0, appeal.size / 512**2)))
-    weight = appeal.ravel().astype(np.float64)
+    weight = appeal.ravel()
     centres: list[tuple[np.ndarray, float]] = []
     if weight.sum() <= 0:
         return centres
@@ -82,7 +83,7 @@ def _roads(centres: list[tuple[np.ndarray, float]], terrain: Terrain, draw: np.r
     """Each town to its nearest neighbours and the largest to the borders; later roads use earlier ones."""
     if not centres:
         return []
-    water = shrink((terrain.still | (terrain.river > 0.5)).astype(np.float32))
+    water = shrink((terrain.still | (terrain.river > 0.5)).astype(np.float64))
     cost = 1 + (shrink(terrain.slope) / 3.5) ** 2 + 14 * water
     height, width = cost.shape
     cells = [np.minimum(at // STEP, (height - 1, width - 1)) for at, _ in centres]
@@ -109,20 +110,20 @@ def _nearest(cells: list[np.ndarray], i: int) -> list[int]:
 
 
 def _hamlets(
-    density: Field, roads: list[Line], appeal: np.ndarray, draw: np.random.Generator, y: Field, x: Field
+    density: Field, roads: list[Line], appeal: np.ndarray, draw: np.random.Generator, place: np.ndarray
 ) -> Field:
     """Farmsteads and hamlets strung along the roads and, fewer, in the open."""
-    spots = [line.points[int(draw.integers(len(line.points)))] for line in roads for _ in range(4)]
+    spots = [line.points[int(draw.integers(len(line.points)))] for line in roads for _ in range(2)]
     spots += [draw.uniform(0, appeal.shape) for _ in range(max(2, appeal.size // 20000))]
     for spot in spots:
-        cy, cx = spot + draw.normal(0, 3, 2)
-        radius, size = draw.uniform(2.0, 4.5), 14
+        cy, cx = spot + draw.normal(0, 6, 2)
+        radius, size = draw.uniform(1.8, 6.0), 16
         window = (
             slice(max(int(cy) - size, 0), max(int(cy) + size, 0)),
             slice(max(int(cx) - size, 0), max(int(cx) + size, 0)),
         )
         if not density[window].size or appeal[window].mean() < 0.2:
             continue
-        there = np.exp(-((y[window] - cy) ** 2 + (x[window] - cx) ** 2) / radius**2) * np.float32(0.75)
+        there = np.exp(-((place[0][window] - cy) ** 2 + (place[1][window] - cx) ** 2) / radius**2) * np.float64(0.75)
         density[window] = np.maximum(density[window], there)
     return density

@@ -51,7 +51,10 @@ def make_terrain(fields: Fields, kind: Landscape, relief_exponent: float) -> Ter
     """Draw the relief of a scene and let water shape it."""
     draw = fields.generator("terrain")
     raw = _raw_relief(fields, kind, relief_exponent, draw)
-    rivers = _rivers(raw, fields, draw)
+    drainage = _drain(raw, fields)
+    raw = _dissect(raw, drainage)
+    sway = shrink(fields.fractal("meanders", largest=22, exponent=0.6)) * 3.0
+    rivers = _trace(drainage, draw.uniform(500, 1100), sway)
     river = coverage(rivers, raw.shape)
     carved, river_distance = _carve(raw, river, draw.uniform(14, 30))
     sea = np.zeros(raw.shape, bool)
@@ -65,18 +68,18 @@ def make_terrain(fields: Fields, kind: Landscape, relief_exponent: float) -> Ter
     labels, count = ndimage.label(still & ~sea)
     if count:
         levels = ndimage.maximum(carved, labels, np.arange(1, count + 1))
-        surface[labels > 0] = np.asarray(levels, np.float32)[labels[labels > 0] - 1]
-    depth = np.where(still, surface - carved + 0.5, river * 1.5).astype(np.float32)
+        surface[labels > 0] = np.asarray(levels, np.float64)[labels[labels > 0] - 1]
+    depth = np.where(still, surface - carved + 0.5, river * 1.5)
     wide = ndimage.gaussian_filter(surface, 2.5)
     gy, gx = np.gradient(wide, PIXEL_M)
     water = still | (river > 0.5)
-    away = ndimage.distance_transform_edt(~water).astype(np.float32) if water.any() else np.full(raw.shape, 999, "f4")
+    away = ndimage.distance_transform_edt(~water) if water.any() else np.full(raw.shape, 999, "f8")
     around = ndimage.uniform_filter(surface, 61) - wide
     return Terrain(
-        elevation=surface, slope=np.degrees(np.arctan(np.hypot(gx, gy))).astype(np.float32),
-        river=np.where(still, 0, river).astype(np.float32), still=still, sea=sea, depth_m=depth,
+        elevation=surface, slope=np.degrees(np.arctan(np.hypot(gx, gy))),
+        river=np.where(still, 0, river), still=still, sea=sea, depth_m=depth,
         river_distance=river_distance, water_distance=away,
-        hollow=(around / (around.std() + 1e-3)).astype(np.float32),
+        hollow=(around / (around.std() + 1e-3)),
     )  # fmt: skip
 
 
@@ -84,11 +87,11 @@ def measured_elevation(terrain: Terrain, fields: Fields) -> Field:
     """What a 30 m product knows of the relief, brought back to 10 m by cubic interpolation."""
     seen = ndimage.gaussian_filter(terrain.elevation, 1.3, mode="nearest")
     coarse = seen[1::3, 1::3]
-    error = fields.fractal("dem_error", largest=60, exponent=0.5)[1::3, 1::3] * np.float32(0.35)
+    error = fields.fractal("dem_error", largest=60, exponent=0.5)[1::3, 1::3] * np.float64(0.35)
     flat = terrain.still[1::3, 1::3]
     coarse = coarse + np.where(flat, 0, error)
     y, x = np.meshgrid(*((np.arange(n, dtype=np.float64) - 1) / 3 for n in seen.shape), indexing="ij")
-    return ndimage.map_coordinates(coarse.astype(np.float64), [y, x], order=3, mode="nearest").astype(np.float32)
+    return ndimage.map_coordinates(coarse, [y, x], order=3, mode="nearest")
 
 
 def _raw_relief(fields: Fields, kind: Landscape, exponent: float, draw: np.random.Generator) -> Field:
@@ -105,7 +108,7 @@ def _raw_relief(fields: Fields, kind: Landscape, exponent: float, draw: np.rando
         # Plateaus above, wide floors below.
         shape = np.tanh(shape * 0.8) * 1.3
     height, width = fields.shape
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float64)
     towards = draw.uniform(0, 2 * np.pi)
     # A scene of 512 px spans the whole tilt; a smaller one its share.
     ramp = ((x - width / 2) * np.cos(towards) + (y - height / 2) * np.sin(towards)) / 512.0
@@ -113,13 +116,21 @@ def _raw_relief(fields: Fields, kind: Landscape, exponent: float, draw: np.rando
     if kind.sea:
         # Some 30 to 45 % of the scene lies under the sea.
         out = out - np.quantile(out, draw.uniform(0.28, 0.45))
-    return np.asarray(out, np.float32)
+    return np.asarray(out, np.float64)
 
 
-def _rivers(raw: Field, fields: Fields, draw: np.random.Generator) -> list[Line]:
-    """Where enough of the land drains through one place."""
+@dataclass(frozen=True, slots=True)
+class _Drainage:
+    """Per cell of the coarse grid, as one long array: how many cells flow through it, and where to."""
+
+    flow: np.ndarray
+    downstream: np.ndarray
+    width: int
+
+
+def _drain(raw: Field, fields: Fields) -> _Drainage:
+    """Let every place drain by its cheapest way to the low parts of the border, or to the sea."""
     low = shrink(raw)
-    width = low.shape[1]
     rank = ((low - low.min()) / (np.ptp(low) + 1e-9)).clip(0, 1)
     wiggle = shrink(fields.fractal("drainage", largest=60, exponent=1.0))
     cost = (0.06 + rank) ** 2 * np.exp(0.35 * wiggle)
@@ -131,19 +142,26 @@ def _rivers(raw: Field, fields: Fields, draw: np.random.Generator) -> list[Line]
     distance, before, _ = csgraph.dijkstra(
         grid_graph(cost), directed=False, indices=outlets, return_predecessors=True, min_only=True
     )
-    flow = np.ones(low.size)
     downstream, order = before.tolist(), np.argsort(-distance, kind="stable").tolist()
-    total = flow.tolist()
-    for node in order:  # coarse cells, some 20 thousand at most: upstream first
+    total = [1] * low.size
+    for node in order:  # coarse cells, some 20 thousand: upstream first
         if downstream[node] >= 0:
             total[downstream[node]] += total[node]
-    flow = np.asarray(total)
-    threshold = draw.uniform(500, 1100)
-    return _trace(flow, before, threshold, width, shrink(fields.fractal("meanders", largest=22, exponent=0.6)) * 3.0)
+    return _Drainage(np.asarray(total, np.float64), before, low.shape[1])
 
 
-def _trace(flow: np.ndarray, before: np.ndarray, threshold: float, width: int, sway: np.ndarray) -> list[Line]:
+def _dissect(raw: Field, drainage: _Drainage) -> Field:
+    """Lower the land the more, the more water runs over it: side valleys down to gullies."""
+    cut = np.log(drainage.flow).reshape(-1, drainage.width)
+    cut = 0.6 * ndimage.gaussian_filter(cut, 0.8) + 0.9 * ndimage.gaussian_filter(cut, 2.2)
+    factors = [n / m for n, m in zip(raw.shape, cut.shape, strict=True)]
+    fine = ndimage.zoom(cut, factors, order=3, mode="nearest", grid_mode=True)[: raw.shape[0], : raw.shape[1]]
+    return np.asarray(raw - 0.2 * raw.std() * (fine - fine.mean()) * (raw > 0), np.float64)
+
+
+def _trace(drainage: _Drainage, threshold: float, sway: np.ndarray) -> list[Line]:
     """Follow each river from its springs down to the river it meets."""
+    flow, before = drainage.flow, drainage.downstream
     wet = flow > threshold
     has_upstream = np.zeros(flow.size, bool)
     has_upstream[before[wet & (before >= 0)]] = True
@@ -158,7 +176,7 @@ def _trace(flow: np.ndarray, before: np.ndarray, threshold: float, width: int, s
         seen[way[-1]] = True
         if len(way) < 8:
             continue
-        cells = np.stack(np.divmod(np.array(way), width), axis=1)
+        cells = np.stack(np.divmod(np.array(way), drainage.width), axis=1)
         half_width = np.minimum(0.35 + 0.42 * np.sqrt(np.maximum(flow[way] / threshold - 0.8, 0)), 4.0)
         half_width = ndimage.gaussian_filter1d(half_width, 2.0)
         lines.append(refine(cells, half_width, smoothing=2.0, sway=sway))
@@ -169,14 +187,14 @@ def _carve(raw: Field, river: Field, valley_px: float) -> tuple[Field, Field]:
     """Cut valleys down to the river beds."""
     bed = river > 0.3
     if not bed.any():
-        return raw, np.full(raw.shape, 999, np.float32)
+        return raw, np.full(raw.shape, 999, np.float64)
     distance, nearest = ndimage.distance_transform_edt(~bed, return_indices=True)
     floor = ndimage.minimum_filter(ndimage.gaussian_filter(raw, 4.0), 9)[tuple(nearest)]
     floor = ndimage.gaussian_filter(floor, 5.0)
     near = np.exp(-((distance / valley_px) ** 1.5))
     carved = raw * (1 - near) + np.minimum(floor + 0.02 * distance, raw + 3) * near
     # A meadow beside the river: level, then rising.
-    return ndimage.gaussian_filter(carved, 0.7).astype(np.float32), distance.astype(np.float32)
+    return ndimage.gaussian_filter(carved, 0.7), distance
 
 
 def _lakes(carved: Field, river: Field, kind: Landscape, fields: Fields, draw: np.random.Generator) -> np.ndarray:
@@ -186,7 +204,8 @@ def _lakes(carved: Field, river: Field, kind: Landscape, fields: Fields, draw: n
     places = np.argwhere(river > 0.4)
     if not len(places):
         return out
-    bend = fields.fractal("shores", largest=40, exponent=1.0) * 9
+    bend = fields.fractal("shores", largest=60, exponent=1.2) * 14
+    calm = ndimage.gaussian_filter(carved, 2.0)
     y, x = np.ogrid[: carved.shape[0], : carved.shape[1]]
     for _ in range(count):
         cy, cx = places[int(draw.integers(len(places)))]
@@ -194,8 +213,8 @@ def _lakes(carved: Field, river: Field, kind: Landscape, fields: Fields, draw: n
         near = np.hypot(y - cy, x - cx) + bend < reach
         if not near.any():
             continue
-        level = np.quantile(carved[near], draw.uniform(0.25, 0.5))
-        labels, _ = ndimage.label(near & (carved < level))
+        level = np.quantile(calm[near], draw.uniform(0.25, 0.5))
+        labels, _ = ndimage.label(near & (calm < level))
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
         if sizes.max(initial=0) > 150:

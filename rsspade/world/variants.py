@@ -37,10 +37,10 @@ class Variant:
 
 VARIANTS: dict[str, Variant] = {
     "a": Variant(
-        key=1, relief_exponent=2.1, spectral_spread=1.0, texture=1.0, looks=5, speckle_width=0.55, radar_link=1.0
+        key=1, relief_exponent=2.1, spectral_spread=1.0, texture=1.0, looks=6, speckle_width=1.12, radar_link=1.0
     ),
     "b": Variant(
-        key=2, relief_exponent=1.8, spectral_spread=1.25, texture=1.2, looks=4, speckle_width=0.7, radar_link=0.8
+        key=2, relief_exponent=1.8, spectral_spread=1.25, texture=1.2, looks=4, speckle_width=1.3, radar_link=0.8
     ),
 }
 
@@ -85,13 +85,13 @@ LANDSCAPES: dict[str, Landscape] = {
         base_m=(10, 120), relief_m=(4, 12), forest=(0.15, 0.3), arable=(0.8, 1.1), field_px=(9, 18), towns=(3, 5)
     ),
     "hills": Landscape(
-        base_m=(180, 450), relief_m=(35, 70), tilt_m=(30, 80), forest=(0.4, 0.6), arable=(0.4, 0.7), field_px=(7, 13),
+        base_m=(180, 450), relief_m=(40, 80), tilt_m=(30, 80), forest=(0.4, 0.6), arable=(0.4, 0.7), field_px=(7, 13),
     ),
     "coast": Landscape(
         base_m=(2, 10), relief_m=(12, 35), tilt_m=(50, 110), forest=(0.35, 0.55), arable=(0.35, 0.6), sea=True,
     ),
     "mountains": Landscape(
-        base_m=(1500, 2300), relief_m=(260, 380), wavelength=(220, 360), tilt_m=(100, 500), temperature=(11, 14),
+        base_m=(1150, 1800), relief_m=(140, 220), wavelength=(220, 360), tilt_m=(100, 500), temperature=(13.5, 16),
         moisture=(0.5, 0.65), forest=(0.5, 0.7), arable=(0.1, 0.3), field_px=(6, 10), towns=(1, 2), lakes=(0, 2), ridged=True,
     ),
     "arid": Landscape(
@@ -99,7 +99,7 @@ LANDSCAPES: dict[str, Landscape] = {
         forest=(0.02, 0.1), arable=(0.05, 0.3), field_px=(10, 20), towns=(1, 2), lakes=(0, 0), ridged=True,
     ),
     "wetland": Landscape(
-        base_m=(5, 60), relief_m=(2, 6), moisture=(0.65, 0.85), forest=(0.25, 0.45), arable=(0.4, 0.7), lakes=(2, 4),
+        base_m=(5, 60), relief_m=(2, 6), moisture=(0.6, 0.75), forest=(0.25, 0.45), arable=(0.4, 0.7), lakes=(2, 4),
         towns=(1, 3),
     ),
 }  # fmt: skip
