@@ -110,6 +110,9 @@ def assign_splits(
             )
         )
     generator = np.random.default_rng(seed)
+    if max(ratio) == 1.0:
+        only = SPLITS[ratio.index(1.0)]
+        return {r.tile: only for r in rows}, f"all {only}"
     if mode == "random":
         warnings.warn(
             "--split-mode random puts neighbouring tiles into different splits: scores on such a split are too good to be true.",

@@ -134,8 +134,8 @@ def to_reflectance(
 ) -> np.ndarray:
     """Raw values -> reflectance as float32: (value + offset) / scale, NaN where there is no data.
 
-    Missing are the declared nodata and, tested before the offset is added, digital number 0. In a file that
-    holds reflectance already, a pixel is missing where every band is exactly 0: single zeros are clipped water.
+    Missing are the declared nodata and, tested before the offset is added, digital number 0: with the offset
+    in any band, without it where every band is 0, since single zeros are then clipped water.
 
     Args:
         values: (bands, H, W).
@@ -150,6 +150,8 @@ def to_reflectance(
     if scale == 1:
         missing |= zero.all(axis=0) if values.ndim > 2 else zero
         offset = 0
+    elif offset == 0 and values.ndim > 2 and len(values) > 1:
+        missing |= zero.all(axis=0)  # collections without the offset clip dark water to 0 in single bands
     else:
         missing |= zero
     # In float64: a float32 sum would move the last bit of a digital number near 10000.
