@@ -4,10 +4,12 @@
 yields physical units only; offsets, scales, class ids and file names of a public dataset stay inside it.
 """
 
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import rasterio
@@ -17,10 +19,13 @@ from rasterio.transform import Affine
 
 from rsspade.data.geotiff import MAX_TILE_PIXELS
 from rsspade.errors import InputError, explain
-from rsspade.landcover import Scheme
-from rsspade.sources import SENTINEL2_PRODUCT_NAMES, Source
+from rsspade.landcover import Scheme, scheme_named
+from rsspade.sources import SENTINEL2_PRODUCT_NAMES, Source, source_named
 
-__all__ = ["Georeference", "PublicReader", "PublicTile", "TileEntry", "TileReader", "optical_indices", "read_raw"]
+__all__ = [
+    "Georeference", "PublicReader", "PublicTile", "TileEntry", "TileReader",
+    "names_in", "optical_indices", "radar_db", "read_georeference", "read_raw",
+]  # fmt: skip
 
 
 class TileEntry(Protocol):
@@ -101,19 +106,66 @@ class Georeference:
     width: int
 
 
-class PublicReader(TileReader, Protocol):
-    """A reader that can also say where its tiles lie, and which sources it can have at all."""
+class PublicReader(ABC):
+    """Reader of a public dataset: a `TileReader` that also says where its tiles lie.
+
+    Attributes:
+        name: Of the dataset.
+        source_names: The sources that its tiles may hold.
+    """
+
+    name: ClassVar[str]
+    source_names: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: Path, rows: Sequence[PublicTile], *, optical_bands: Sequence[str], scheme: str) -> None:
+        self.path = path
+        self.rows = tuple(rows)
+        self.optical_bands = tuple(optical_bands)
+        self.scheme = scheme_named(scheme)
+        self.tiles = {row.tile: row for row in self.rows}
 
     @property
-    def name(self) -> str:
-        """Of the dataset."""
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Everything beside the files on which the values of `read` depend, as JSON."""
 
-    @property
-    def source_names(self) -> tuple[str, ...]:
-        """The sources that some of its tiles may hold."""
+    @abstractmethod
+    def tile_path(self, name: str, tile: str) -> Path:
+        """Where that source of that tile lies, or would lie."""
+
+    @abstractmethod
+    def _read(self, name: str, path: Path) -> np.ndarray:
+        """Read one existing file in physical units."""
+
+    def source(self, name: str) -> Source:
+        """The source as this dataset holds it."""
+        return source_named(name, self.optical_bands)
+
+    def has(self, name: str, tile: str) -> bool:
+        """Whether the tile holds that source."""
+        return name in self.source_names and self.tile_path(name, tile).is_file()
+
+    def read(self, name: str, tile: str) -> np.ndarray:
+        """The source of a tile in physical units, (bands, H, W); NaN, or 255 for ids, where there is nothing."""
+        if tile not in self.tiles or not self.has(name, tile):
+            raise InputError(
+                explain(self.path, expected=f"the source {name} of tile {tile}", found="none",
+                        fix="Download it, or leave the tile out.")
+            )  # fmt: skip
+        return self._read(name, self.tile_path(name, tile))
 
     def georeference(self, tile: str) -> Georeference:
-        """From the tile's own files."""
+        """From the first of the tile's own files."""
+        for name in self.source_names:
+            if self.has(name, tile):
+                return read_georeference(self.tile_path(name, tile))
+        raise InputError(explain(self.path, expected=f"files of tile {tile}", found="none", fix="Download them."))
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, sorted; hidden ones (what archives from other systems leave behind) are passed over."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
 
 def read_raw(path: Path, *, counts: Sequence[int], indexes: Sequence[int] | None = None) -> np.ndarray:
@@ -166,17 +218,6 @@ def optical_indices(bands: Sequence[str], *, num_stored: int, where: object) -> 
                     fix="Choose other bands.")
         )  # fmt: skip
     return [stored.index(b) for b in bands]
-
-
-def digital_numbers_to_reflectance(numbers: np.ndarray, offset: int) -> np.ndarray:
-    """Sentinel-2 digital numbers (bands, H, W) -> reflectance, NaN where every band is 0, the value of no data.
-
-    The test comes before the offset is added, and looks at all bands together: a single dark band may be 0.
-    """
-    empty = (numbers == 0).all(axis=0)
-    reflectance = (numbers.astype(np.float32) + np.float32(offset)) / np.float32(10_000)
-    reflectance[:, empty] = np.nan
-    return reflectance
 
 
 def radar_db(values: np.ndarray) -> np.ndarray:
