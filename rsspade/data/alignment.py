@@ -161,7 +161,8 @@ def _filled(plane: np.ndarray, valid: np.ndarray) -> np.ndarray:
     if valid.all() or not valid.any():
         return np.nan_to_num(plane)
     nearest = distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return np.asarray(plane[tuple(nearest)])
+    rows, columns = np.asarray(nearest)
+    return np.asarray(plane[rows, columns])
 
 
 def _detail(plane: np.ndarray, fine: float) -> np.ndarray:

@@ -1,0 +1,51 @@
+"""`rsspade check`: a dataset read as a sceptic, tile by tile, in memory that its size does not change."""
+
+from pathlib import Path
+
+from rsspade.data.check_alignment import AlignmentCheck
+from rsspade.data.check_cover import CoverCheck
+from rsspade.data.check_files import FileCheck
+from rsspade.data.check_report import Report
+from rsspade.data.check_splits import SplitCheck, date_section
+from rsspade.data.check_terrain import TerrainCheck
+from rsspade.data.check_values import ValueCheck
+from rsspade.data.manifest import DatasetFolder
+from rsspade.errors import InputError, explain
+from rsspade.jobs import progress_bar
+
+__all__ = ["check_dataset"]
+
+
+def check_dataset(path: str | Path) -> Report:
+    """Look at every file of a dataset.
+
+    Args:
+        path: The dataset folder.
+
+    Returns:
+        The findings; `Report.failed` tells whether something is wrong.
+    """
+    dataset = DatasetFolder.open(path)
+    if not dataset.rows:
+        raise InputError(
+            explain(
+                dataset.path / "tiles.csv",
+                expected="at least one tile",
+                found="none",
+                fix="Make the dataset again.",
+            )
+        )
+    files = FileCheck(dataset)
+    checks = (
+        ValueCheck(dataset), CoverCheck(dataset), TerrainCheck(dataset), AlignmentCheck(dataset), SplitCheck(dataset),
+    )  # fmt: skip
+    with progress_bar(total=len(dataset.rows), title="check") as bar:
+        for row in dataset.rows:
+            tile = files.read(row)
+            for check in checks:
+                check.add(tile)
+            bar.update(1)
+    sections = [files.section(), *(check.section() for check in checks), date_section(dataset)]
+    return Report(
+        dataset=str(dataset.path), num_tiles=len(dataset.rows), sections=[s for s in sections if s.findings]
+    )  # fmt: skip

@@ -1,0 +1,46 @@
+"""The command `rsspade check`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rsspade.cli import Command
+from rsspade.data.check import check_dataset
+from rsspade.data.geotiff import write_bytes_atomically
+from rsspade.errors import OutputError, explain
+from rsspade.jobs import disk_errors
+
+__all__ = ["COMMAND"]
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the dataset folder")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the report there as JSON, too")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.json is not None and not options.json.absolute().parent.is_dir():  # said before the work, not after it
+        raise OutputError(
+            explain(
+                options.json,
+                expected="a file in a folder that exists",
+                found="no such folder",
+                fix="Make the folder, or correct --json.",
+            )
+        )
+    report = check_dataset(options.dataset)
+    print(report.to_text())
+    if options.json is not None:
+        content = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        with disk_errors(options.json):
+            write_bytes_atomically(options.json, content.encode())
+        print(f"Wrote {options.json}")
+    return 1 if report.failed else 0
+
+
+COMMAND = Command(
+    summary="Read a dataset as a sceptic: files, grid, units, nodata, classes, alignment, split leaks. Exit 1 when something is wrong.",
+    example="rsspade check demo-data --json report.json",
+    configure=_configure,
+    run=_run,
+)
