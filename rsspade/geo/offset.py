@@ -25,6 +25,7 @@ OFFSET = -1000
 _MIN_PIXELS = 400
 _SHORT = ("coastal", "blue", "green")  # haze correction may overshoot here, to -0.03 over dark forest
 _VISIBLE = ("coastal", "blue", "green", "red")
+_HUGS = dict.fromkeys(("rededge1", "swir16", "swir22"), 1450)  # leaves are a little brighter here than in red
 _FIX = "Look into the product's metadata for a RADIO or BOA ADD_OFFSET and give --s2-offset 0 or --s2-offset -1000."
 
 
@@ -118,7 +119,7 @@ def _from_pixels(bands: Mapping[str, np.ndarray]) -> int | None:
         return 0
     if not low or min(low.values()) < 900:
         return None
-    hugging = {name for name, value in low.items() if name != "cirrus" and value <= 1350}
+    hugging = {name for name, value in low.items() if name != "cirrus" and value <= _HUGS.get(name, 1350)}
     visible = hugging & set(_VISIBLE)
     infrared = hugging - set(_VISIBLE)
     lush, very_lush = _lushness(bands)

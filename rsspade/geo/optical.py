@@ -88,8 +88,14 @@ def resolve_bands(descriptions: Sequence[str | None], count: int, wanted: Sequen
             )
         return [named.index(name) + 1 for name in wanted]
     recognised = [name for name in named if name is not None]
-    # A few described bands do not disprove the usual order as long as each stands where it should.
-    if layout is None or any(name not in (None, usual) for name, usual in zip(named, layout, strict=False)):
+    # A few described bands do not disprove the usual order as long as each stands where it should and the
+    # others are nameless: blue, green, red and "QA60" are not blue, green, red and near infrared.
+    odd = [text for text, name in zip(descriptions, named, strict=False) if name is None and not _is_nameless(text)]
+    if (
+        layout is None
+        or any(name not in (None, usual) for name, usual in zip(named, layout, strict=False))
+        or (recognised and odd)
+    ):
         if recognised:
             raise _band_error(
                 where, wanted, _listed(descriptions), "Describe the missing bands, or correct --s2-bands."
@@ -203,6 +209,10 @@ def is_scl(sample: np.ndarray, path: str | Path, where: object | None = None) ->
     raise _class_error(
         where or path, "0 clear, 1 cloud, 2 shadow, 255 unknown, or scene classes 0 to 11", sorted(ids - set(_SCL))
     )
+
+
+def _is_nameless(text: str | None) -> bool:
+    return re.fullmatch(r"(bands?)?[ _-]?\d*", (text or "").strip().lower()) is not None
 
 
 def _whole(values: np.ndarray) -> np.ndarray:
