@@ -49,11 +49,12 @@ class PackedIndex:
         if not whole or not all(isinstance(t, str) for t in self.tiles):
             raise ValueError("size or names")
         for name, entry in self.arrays.items():
-            bands, present = entry["bands"], entry["present"]
+            bands = entry["bands"]
             if name not in PACKED_SOURCES or entry["dtype"] not in _DTYPES or not isinstance(bands, int) or bands < 1:
                 raise ValueError(name)
-            if len(present) != len(self.tiles) or set(present) - {"0", "1"}:
-                raise ValueError(f"presence of {name}")
+            for flags in (entry["present"], entry["whole"]):
+                if len(flags) != len(self.tiles) or set(flags) - {"0", "1"}:
+                    raise ValueError(f"flags of {name}")
 
     def to_json(self) -> str:
         """As stored."""
@@ -67,6 +68,7 @@ class PackedTiles:
         tiles: The names, in the order of the first axis of every array.
         size: Height and width of each tile.
         present: Source -> (tiles,) bool: whether the tile holds at least one valid pixel of it.
+        whole: Source -> (tiles,) bool: whether every pixel of it is valid, so that nobody need look again.
         class_counts: (tiles, classes + 1) pixels per class, the last column unlabelled.
         clear_share: (tiles,) share of pixels with a clear optical value.
         statistics: Of the train split, as in `dataset.json`.
@@ -77,7 +79,8 @@ class PackedTiles:
         self.tiles = tuple(index.tiles)
         self.size = (index.height, index.width)
         self.statistics = index.statistics
-        self.present = {n: np.frombuffer(e["present"].encode(), np.uint8) == ord("1") for n, e in index.arrays.items()}
+        self.present = {name: _flags(entry["present"]) for name, entry in index.arrays.items()}
+        self.whole = {name: _flags(entry["whole"]) for name, entry in index.arrays.items()}
         self._shapes = {
             name: (entry["dtype"], (len(index.tiles), entry["bands"], index.height, index.width))
             for name, entry in index.arrays.items()
@@ -102,6 +105,10 @@ class PackedTiles:
     def __getstate__(self) -> dict[str, Any]:
         # A mapped array would be pickled as its content: loader workers map the files again instead.
         return {**self.__dict__, "_arrays": {}}
+
+
+def _flags(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8) == ord("1")
 
 
 def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -27,7 +27,7 @@ from rsspade.jobs import progress_bar
 __all__ = ["PACKED_SOURCES", "Contents", "clear_pixels", "list_contents", "write_copy"]
 
 PACKED_SOURCES = ("s2", "s1", "lulc", "dem", "s2_cloudy", "cloud")
-_VERSION = 1
+_VERSION = 2
 _AT_ONCE = 32
 """Tiles that are held in memory while packing."""
 
@@ -78,6 +78,7 @@ class _Tile:
     number: int
     values: dict[str, np.ndarray]
     present: dict[str, bool]
+    whole: dict[str, bool]
     class_counts: np.ndarray
     clear_share: float
     statistics: dict[str, TileStatistics]
@@ -101,9 +102,10 @@ def _read(reader: TileReader, contents: Contents, number: int) -> _Tile:
     clear = 0.0
     if "s2" in values:
         clear = float(clear_pixels(values["s2"], values.get("cloud"), cloudy_apart="s2_cloudy" in values).mean())
+    valid = {name: reader.source(name).valid(v) for name, v in values.items()}
     return _Tile(
-        number, values, {n: bool(reader.source(n).valid(v).any()) for n, v in values.items()}, counts, clear,
-        {reader.source(n).folder: tile_statistics(v, reader.source(n)) for n, v in values.items()},
+        number, values, {n: bool(v.any()) for n, v in valid.items()}, {n: bool(v.all()) for n, v in valid.items()}, counts,
+        clear, {reader.source(n).folder: tile_statistics(v, reader.source(n)) for n, v in values.items()},
     )  # fmt: skip
 
 
@@ -128,6 +130,7 @@ def write_copy(
         needed += sum(there) * len(source.bands) * height * width * np.dtype(source.dtype).itemsize
     _check_space(folder, needed)
     present: dict[str, list[bool]] = {name: [] for name in entries}
+    whole: dict[str, list[bool]] = {name: [] for name in entries}
     counts, clear, train = [], [], []
     splits = [row.split for row in reader.rows]
     with ExitStack() as stack, progress_bar(total=len(contents.tiles), title="packing") as bar:
@@ -143,8 +146,9 @@ def write_copy(
                     )  # fmt: skip
                 files[name].seek(starts[name] + tile.number * values.nbytes)
                 files[name].write(values.data)
-            for name, flags in present.items():
-                flags.append(tile.present.get(name, False))
+            for name in entries:
+                present[name].append(tile.present.get(name, False))
+                whole[name].append(tile.whole.get(name, False))
             counts.append(tile.class_counts)
             clear.append(tile.clear_share)
             if splits[tile.number] == "train":
@@ -154,7 +158,7 @@ def write_copy(
             file.flush()
             os.fsync(file.fileno())  # the folder gets its final name next: its content must be there by then
     for name, entry in entries.items():
-        entry["present"] = "".join("01"[flag] for flag in present[name])
+        entry["present"], entry["whole"] = ("".join("01"[f] for f in flags[name]) for flags in (present, whole))
     np.save(folder / "class_counts.npy", np.stack(counts), allow_pickle=False)
     np.save(folder / "clear_share.npy", np.array(clear, np.float32), allow_pickle=False)
     return (height, width), entries, reader.settings.get("statistics") or combine_statistics(train)

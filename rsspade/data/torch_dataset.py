@@ -30,7 +30,7 @@ __all__ = ["Sample", "TileDataset", "day_of_year"]
 class Sample(NamedTuple):
     """One crop, or after collating a batch of them with B in front of every shape.
 
-    Invalid pixels hold 0 (255 in land cover), so that no NaN can slip through a mask that is multiplied.
+    Pixels without data hold 0 (255 in land cover), so that no NaN can slip through a mask that is multiplied.
 
     Attributes:
         optical: (C, H, W) reflectance of the clear image.
@@ -158,20 +158,23 @@ class TileDataset(Dataset[Sample]):
         return row, column, draw_move(rng, self.augmentation, square=self.crop_shape[0] == self.crop_shape[1])
 
     def _cut(self, name: str, window: tuple[Any, ...], move: Move) -> np.ndarray | None:
-        """The pixels of a source, moved; None where the tile does not hold it."""
+        """The pixels of a source, moved, as an array of their own; None where the tile does not hold it."""
         if name not in self.packed.present or not self.packed.present[name][window[0]]:
             return None
-        return move_pixels(self.packed.array(name)[window], move)
+        return np.array(move_pixels(self.packed.array(name)[window], move), order="C")
 
     def _optical(self, window: tuple[Any, ...], move: Move, name: str = "s2") -> tuple[Tensor, Tensor]:
         values = self._cut(name, window, move)
         shape = self._moved_shape(move)
         if values is None:
             return torch.zeros(len(self.optical_bands), *shape), torch.zeros(shape, dtype=torch.bool)
+        if name == "s2" and self.packed.clear_share[window[0]] == 1:
+            return torch.from_numpy(values), torch.ones(shape, dtype=torch.bool)
         cloud = self._cut("cloud", window, move) if name == "s2" else None
         apart = "s2_cloudy" in self.packed.present and bool(self.packed.present["s2_cloudy"][window[0]])
         good = clear_pixels(values, cloud, cloudy_apart=apart)
-        return _tensor(np.where(np.isfinite(values), values, np.float32(0))), _tensor(good)
+        values[:, ~np.isfinite(values).all(axis=0)] = 0
+        return torch.from_numpy(values), torch.from_numpy(good)
 
     def _condition(self, name: str, window: tuple[Any, ...], move: Move) -> tuple[Tensor, Tensor]:
         values = self._cut(name, window, move)
@@ -179,30 +182,28 @@ class TileDataset(Dataset[Sample]):
         if values is None:
             empty = torch.zeros(self.packed.num_bands(name), *shape)
             return empty.byte().fill_(UNLABELLED) if name == "lulc" else empty, torch.zeros(shape, dtype=torch.bool)
-        if name == "lulc":
-            return _tensor(values), _tensor(values[0] != UNLABELLED)
-        good = np.isfinite(values).all(axis=0)
         if name == "dem" and self.augmentation is not None and self.augmentation.turn_directions:
             values = turn_compass(values, move)
-        return _tensor(np.where(good, values, np.float32(0))), _tensor(good)
+        if self.packed.whole[name][window[0]]:
+            return torch.from_numpy(values), torch.ones(shape, dtype=torch.bool)
+        if name == "lulc":
+            return torch.from_numpy(values), torch.from_numpy(values[0] != UNLABELLED)
+        good = np.isfinite(values).all(axis=0)
+        values[:, ~good] = 0
+        return torch.from_numpy(values), torch.from_numpy(good)
 
     def _cloudy(self, window: tuple[Any, ...], move: Move) -> dict[str, Tensor]:
         image, valid = self._optical(window, move, name="s2_cloudy")
         mask = self._cut("cloud", window, move)
         unknown = torch.full(self._moved_shape(move), UNLABELLED, dtype=torch.uint8)
         return {
-            "image": image, "valid": valid, "mask": unknown if mask is None else _tensor(mask[0]),
+            "image": image, "valid": valid, "mask": unknown if mask is None else torch.from_numpy(mask[0]),
             "present": torch.tensor("s2_cloudy" in self.packed.present and bool(self.packed.present["s2_cloudy"][window[0]])),
         }  # fmt: skip
 
     def _moved_shape(self, move: Move) -> tuple[int, int]:
         height, width = self.crop_shape
         return (width, height) if move.quarter_turns % 2 else (height, width)
-
-
-def _tensor(values: np.ndarray) -> Tensor:
-    # A copy, always: the packed copy is mapped read-only, and a moved view has strides that torch does not take.
-    return torch.from_numpy(np.array(values, order="C"))
 
 
 def _refuse_missing_sources(reader: TileReader, packed: PackedTiles, sources: Sequence[str]) -> None:
