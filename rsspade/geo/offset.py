@@ -26,6 +26,7 @@ _MIN_PIXELS = 400
 _SHORT = ("coastal", "blue", "green")  # haze correction may overshoot here, to -0.03 over dark forest
 _VISIBLE = ("coastal", "blue", "green", "red")
 _HUGS = dict.fromkeys(("rededge1", "swir16", "swir22"), 1450)  # leaves are a little brighter here than in red
+_HARMONIZED = re.compile(r"(?<!un)(?<!non)(?<!no[nt][-_ ])harmoni[sz]ed")  # Earth Engine's collections without offset
 _FIX = "Look into the product's metadata for a RADIO or BOA ADD_OFFSET and give --s2-offset 0 or --s2-offset -1000."
 
 
@@ -83,7 +84,7 @@ def _from_tags(tags: Mapping[str, str]) -> int | None:
 
 def _from_names(names: tuple[str, ...]) -> int | None:
     """What collection and product names say; N9999, somebody's own processing, says nothing."""
-    if any("harmonized" in name.lower() or "harmonised" in name.lower() for name in names):
+    if any(_HARMONIZED.search(name.lower()) for name in names):
         return 0
     baselines = {int(found) for name in names for found in re.findall(r"(?<![A-Za-z0-9])N(\d{4})(?=_)", name)} - {9999}
     answers = {OFFSET if number >= 400 else 0 for number in baselines}

@@ -205,7 +205,12 @@ def test_the_name_tells_where_the_pixels_do_not(names: list[str], offset: int) -
 
 @pytest.mark.parametrize(
     "names",
-    [["S2A_MSIL2A_20180704T100031_N9999_R122_T33TWN.tif"], ["scene_2023.tif"], ["a_N0206_b.tif", "c_N0400_d.tif"]],
+    [
+        ["unharmonized", "x.tif"],
+        ["S2A_MSIL2A_20180704T100031_N9999_R122_T33TWN.tif"],
+        ["scene_2023.tif"],
+        ["a_N0206_b.tif", "c_N0400_d.tif"],
+    ],
 )
 def test_a_name_that_says_nothing_or_two_things_does_not_decide(names: list[str]) -> None:
     with pytest.raises(InputError, match=r"--s2-offset"):
