@@ -89,7 +89,7 @@ def scene_conditions(fields: Fields, index: int) -> Conditions:
         look_azimuth=float(draw.choice([79.0, 281.0])), temperature=float(draw.uniform(*kind.temperature)),
         moisture=float(draw.uniform(*kind.moisture)), forest=float(draw.uniform(*kind.forest)),
         arable=float(draw.uniform(*kind.arable)), gain=float(np.exp(draw.normal(0, 0.02))),
-        haze=float(draw.uniform(0, 0.008)),  turbid=float(draw.uniform(0.15, 1.2)), soil=float(draw.uniform(-1, 1)),
+        haze=float(draw.uniform(0.002, 0.006)),  turbid=float(draw.uniform(0.15, 1.2)), soil=float(draw.uniform(-1, 1)),
     )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def make_cover(fields: Fields, terrain: Terrain, town: Settlement, where: Condit
     sand = np.zeros(fields.shape, bool)
     if terrain.sea.any():
         beach = ndimage.distance_transform_edt(~terrain.sea) < 2.0 + 2.2 * (noise + 0.5) + fine * 0.6
-        sand = beach & (terrain.slope < 6)
+        sand = beach & (terrain.slope < 6) & ~terrain.sea
         ids[sand] = LandCover.BARE
     gravel = (terrain.river_distance < 1.5 + shore) & (terrain.slope > 5) & (noise > 0.4)
     ids[gravel] = LandCover.BARE
@@ -94,7 +94,7 @@ def make_cover(fields: Fields, terrain: Terrain, town: Settlement, where: Condit
 
 def mapped_cover(cover: Cover, fields: Fields) -> np.ndarray:
     """The class map as a product has it: small things swallowed, borders off by up to about a pixel."""
-    off = [fields.fractal(f"border_{axis}", largest=14, exponent=0.5) * np.float64(0.7) for axis in "yx"]
+    off = [fields.fractal(f"border_{axis}", largest=14, exponent=0.5) * 0.5 for axis in "yx"]
     y, x = np.mgrid[: fields.shape[0], : fields.shape[1]].astype(np.float64)
     moved = ndimage.map_coordinates(cover.ids, [y + off[0], x + off[1]], order=0, mode="nearest")
     best, out = np.full(fields.shape, -1.0, np.float64), moved.copy()
@@ -134,7 +134,7 @@ def _wild(
     cold = smooth_step(temperature, 2.5, -1.0) * 0.8
     steep = smooth_step(terrain.slope + 3 * stones, 36, 50)
     ids[_share(stones, np.maximum(np.maximum(dry, cold), steep))] = LandCover.BARE
-    snow_line = 1.8 - 2.2 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
+    snow_line = 3.1 - 2.8 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
     held = snow_line - 0.09 * np.clip(terrain.slope - 28, 0, 40) + 0.25 * terrain.hollow
     ids[temperature < held] = LandCover.SNOW
     return ids, forest

@@ -39,7 +39,7 @@ class Fields:
         kernel = np.zeros(int(8 * sigma) + 9)
         kernel[len(kernel) // 2] = 1
         gain = float((ndimage.gaussian_filter1d(kernel, sigma) ** 2).sum())
-        return np.asarray(ndimage.gaussian_filter(self.white(name), sigma, mode="wrap") / np.float64(gain))
+        return np.asarray(ndimage.gaussian_filter(self.white(name), sigma, mode="wrap") / gain)
 
     def fractal(self, name: str, *, largest: float, exponent: float = 1.5, smallest: float = 2.0) -> Field:
         """Noise with amplitude ~ wavelength**exponent between two wavelengths in pixels, mean 0, deviation 1.
@@ -66,7 +66,7 @@ def hash_unit(ids: np.ndarray, salt: int) -> Field:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     x = x ^ (x >> np.uint64(31))
-    return ((x >> np.uint64(40)).astype(np.float64)) / np.float64(2**24)
+    return ((x >> np.uint64(40)).astype(np.float64)) / (2**24)
 
 
 def smooth_step(x: np.ndarray, low: float, high: float) -> Field:

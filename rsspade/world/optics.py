@@ -24,7 +24,7 @@ __all__ = ["render", "sunlight"]
 # in the table of the real tiles.
 _BARE = np.array([
     (.022, .032, .020, .014), (.030, .044, .040, .175), (.066, .090, .106, .185), (.030, .042, .036, .060),
-    (.062, .088, .112, .170), (.080, .108, .138, .215), (.112, .120, .128, .170), (.128, .165, .205, .262),
+    (.062, .088, .112, .170), (.080, .108, .138, .215), (.085, .095, .107, .160), (.150, .190, .230, .285),
     (.40, .37, .36, .33),
 ], np.float64)  # fmt: skip
 _DENSE = np.array([
@@ -39,12 +39,12 @@ _ROOF = np.array((0.26, 0.25, 0.27, 0.30), np.float64)
 _FOAM = np.array((0.30, 0.32, 0.30, 0.28), np.float64)
 
 # How much the ground's own brightness and wetness show, and the fine texture that nothing else tells.
-_GROUND = np.array([0.10, 0.06, 0.12, 0.10, 0.22, 0.16, 0.12, 0.26, 0.10], np.float64)
+_GROUND = np.array([0.10, 0.06, 0.12, 0.10, 0.22, 0.16, 0.12, 0.34, 0.10], np.float64)
 _DARKENS = np.array([0.00, 0.03, 0.06, 0.12, 0.13, 0.08, 0.03, 0.12, 0.02], np.float64)
-_TEXTURE = np.array([0.05, 0.17, 0.07, 0.13, 0.055, 0.15, 0.22, 0.08, 0.04], np.float64)
+_TEXTURE = np.array([0.05, 0.115, 0.05, 0.09, 0.042, 0.10, 0.15, 0.055, 0.03], np.float64)
 _SOIL_TINT = np.array((-0.10, -0.03, 0.09, 0.05), np.float64)
 _DIFFUSE = np.array((0.30, 0.24, 0.19, 0.13), np.float64)
-_NOISE = 0.0012
+_NOISE = 0.0008
 _MEAN_HAZE = 0.004
 _HAZE_SPECTRUM = np.array((1.0, 0.62, 0.42, 0.2), np.float64)
 
@@ -71,20 +71,20 @@ def render(
     light = _Light(sunlight(terrain.elevation, where), _small_shade(cover, town, where))
     texture, roofs, foam = _texture(fields, terrain, cover, town, variant)
     sealed = (cover.ids == LandCover.BUILT) * (1 - hidden.green) * (1 - town.streets)
-    share = 0.16 * sealed
+    share = 0.12 * sealed
     image, oracle = np.empty((4, *fields.shape), np.float64), np.empty((4, *fields.shape), np.float64)
     for band in range(4):
         sun = light.relief * (1 - light.shade)
         lit = _DIFFUSE[band] + (1 - _DIFFUSE[band]) * sun
         mean = known[band] * (1 - share) + share * _ROOF[band]
-        oracle[band] = mean * lit + np.float64(_MEAN_HAZE * _HAZE_SPECTRUM[band])
+        oracle[band] = mean * lit + (_MEAN_HAZE * _HAZE_SPECTRUM[band])
         # Roofs: as many as the oracle expects on average, but each at its own place.
-        rough = known[band] * np.exp(texture * np.float64((1.0, 1.0, 1.1, 0.8)[band]))
+        rough = known[band] * np.exp(texture * (1.0, 1.0, 1.1, 0.8)[band])
         rough = rough * (1 - roofs * sealed) + roofs * sealed * _ROOF[band] + foam * _FOAM[band]
-        image[band] = rough * lit * np.float64(where.gain) + np.float64(where.haze * _HAZE_SPECTRUM[band])
+        image[band] = rough * lit * where.gain + (where.haze * _HAZE_SPECTRUM[band])
     for plane in (*image, *oracle):
         ndimage.gaussian_filter(plane, 0.5, output=plane, mode="nearest", truncate=3)
-    image += fields_noise(fields) * np.float64(_NOISE)
+    image += fields_noise(fields) * _NOISE
     return np.clip(image, 0.0001, 1.2), np.clip(oracle, 0.0001, 1.2)
 
 
@@ -114,7 +114,7 @@ def _open_to_sun(elevation: Field, azimuth: float, height: float) -> Field:
     for step in steps:
         dy, dx = -np.cos(azimuth) * step, np.sin(azimuth) * step
         towards = _moved(elevation, round(dy), round(dx))
-        np.maximum(over, towards - elevation - np.float64(rise * step * PIXEL_M), out=over)
+        np.maximum(over, towards - elevation - (rise * step * PIXEL_M), out=over)
     return ndimage.gaussian_filter(smooth_step(over, 6.0, -4.0), 0.8)
 
 
@@ -145,11 +145,10 @@ def _spectra(
 ) -> np.ndarray:
     """What the ground reflects, without light and texture: (4, H, W)."""
     ids = cover.ids
-    green = np.clip(0.5 + (hidden.green - 0.5) * np.float64(variant.spectral_spread), 0, 1)
+    green = np.clip(0.5 + (hidden.green - 0.5) * variant.spectral_spread, 0, 1)
     bare = 1 - green
     tone = np.exp(
-        (_GROUND[ids] * hidden.bright * np.float64(variant.spectral_spread) - _DARKENS[ids] * hidden.wet)
-        * (0.3 + 0.7 * bare)
+        (_GROUND[ids] * hidden.bright * variant.spectral_spread - _DARKENS[ids] * hidden.wet) * (0.3 + 0.7 * bare)
     )
     tint = where.soil * bare * np.isin(ids, (LandCover.CROPS, LandCover.BARE, LandCover.GRASS, LandCover.SHRUB))
     lines = (
@@ -195,7 +194,7 @@ def _texture(
     lines = fields.generator("lines").standard_normal(4096)[across % 4096]
     crops = ids == LandCover.CROPS
     grain = np.where(crops, 0.55 * grain + 0.8 * lines, grain)
-    texture = grain * _TEXTURE[ids] * np.float64(variant.texture)
+    texture = grain * _TEXTURE[ids] * variant.texture
     roof = fields.smooth("roofs", 0.6)
     roofs = smooth_step(roof, 0.55, 1.6) * 0.85
     if not terrain.sea.any():

@@ -17,10 +17,12 @@ from rsspade.world.variants import Variant
 __all__ = ["backscatter", "incidence"]
 
 # Per class, for vv and vh: mean in dB, dB per unit of greenness, dB per unit of wetness, dB of roughness.
-_MEAN = np.array([(-17.8, -8.4, -11.6, -10.8, -12.0, -12.2, -10.2, -15.2, -14.3),
-                  (-23.2, -14.3, -17.6, -17.6, -18.4, -18.2, -16.4, -20.8, -21.7)], np.float64)  # fmt: skip
-_GREEN = np.array([(0.0, 1.5, -4.5, 3.0, -6.0, 4.0, -3.0, 3.0, -2.0),
-                   (0.0, 3.0, 4.5, 5.0, -1.5, 5.5, -1.5, 4.0, 1.0)], np.float64)  # fmt: skip
+_MEAN = np.array([(-17.4, -8.3, -11.4, -10.8, -11.4, -12.2, -10.4, -15.4, -14.3),
+                  (-22.4, -14.2, -17.6, -17.0, -18.0, -18.2, -16.4, -20.6, -21.7)], np.float64)  # fmt: skip
+_GREEN = np.array([(0.0, 0.8, -4.0, 3.0, -3.0, 4.0, -3.0, 3.0, -2.0),
+                   (0.0, 1.5, 3.5, 4.0, -1.0, 5.5, -1.5, 4.0, 1.0)], np.float64)  # fmt: skip
+_STEM = (-8.0, -2.5)
+"""More dB per unit of greenness where crops stand upright than where they have broad leaves, vv and vh."""
 _WET = np.array(
     [(0.0, 0.2, 1.1, 0.8, 1.0, 1.2, 0.2, 1.3, -1.2), (0.0, 0.2, 0.7, 0.5, 0.8, 0.8, 0.2, 0.8, -1.6)], np.float64
 )
@@ -42,13 +44,15 @@ def backscatter(
     variant: Variant,
 ) -> np.ndarray:
     """(2, H, W) vv and vh in dB."""
-    link = np.float64(variant.radar_link)
+    link = variant.radar_link
     ids = cover.ids
+    crops = ids == LandCover.CROPS
     slant = _slant_db(terrain, where)
     houses = _houses_db(fields, cover, town, where)
     out = np.empty((2, *ids.shape), np.float64)
     for pol in range(2):
         level = _MEAN[pol][ids] + link * _GREEN[pol][ids] * (hidden.green - MEAN_GREEN[ids])
+        level += crops * link * _STEM[pol] * (hidden.stem - 0.5) * hidden.green
         level += link * _WET[pol][ids] * hidden.wet + _ROUGH[pol][ids] * hidden.rough
         level += slant + houses * (1.0, 0.7)[pol]
         power = 10 ** (level / 10)
@@ -76,7 +80,7 @@ def incidence(elevation: Field, where: Conditions) -> Field:
 def _slant_db(terrain: Terrain, where: Conditions) -> Field:
     """Terrain correction levels most of the brightness of facing slopes; some of it stays, and radar shadow does."""
     angle = incidence(terrain.elevation, where)
-    rest = -0.085 * (angle - _INCIDENCE)
+    rest = -0.065 * (angle - _INCIDENCE)
     shadow = -9.0 * np.clip((angle - 74) / 12, 0, 1)
     return np.asarray(np.where(terrain.still, 0, np.clip(rest, -3.5, 3.0) + shadow), np.float64)
 
@@ -96,4 +100,4 @@ def _speckle(fields: Fields, name: str, variant: Variant) -> Field:
     for look in range(variant.looks):
         for part in ("re", "im"):
             total += fields.smooth(f"speckle_{name}_{look}_{part}", variant.speckle_width) ** 2
-    return total / np.float64(2 * variant.looks)
+    return total / (2 * variant.looks)

@@ -48,7 +48,7 @@ def make_settlement(fields: Fields, terrain: Terrain, kind: Landscape) -> Settle
     density = np.zeros(shape, np.float64)
     for (cy, cx), radius in centres:
         distance = np.hypot(y - cy, x - cx) / radius * np.exp(0.22 * bulge)
-        density = np.maximum(density, np.exp(-(distance**2) * 0.9) * np.float64(min(1.0, 0.55 + radius / 60)))
+        density = np.maximum(density, np.exp(-(distance**2) * 0.9) * (min(1.0, 0.55 + radius / 60)))
     density = _hamlets(density, roads, appeal, draw, np.stack([y, x]) + 1.6 * np.stack([ragged, bulge]))
     density = np.clip(density + 0.18 * ragged * smooth_step(density, 0.03, 0.3), 0, 1)
     # Building follows the roads out of town.
@@ -124,6 +124,6 @@ def _hamlets(
         )
         if not density[window].size or appeal[window].mean() < 0.2:
             continue
-        there = np.exp(-((place[0][window] - cy) ** 2 + (place[1][window] - cx) ** 2) / radius**2) * np.float64(0.75)
+        there = np.exp(-((place[0][window] - cy) ** 2 + (place[1][window] - cx) ** 2) / radius**2) * 0.75
         density[window] = np.maximum(density[window], there)
     return density

@@ -52,7 +52,7 @@ def make_terrain(fields: Fields, kind: Landscape, relief_exponent: float) -> Ter
     draw = fields.generator("terrain")
     raw = _raw_relief(fields, kind, relief_exponent, draw)
     drainage = _drain(raw, fields)
-    raw = _dissect(raw, drainage)
+    raw = _dissect(raw, drainage, kind)
     sway = shrink(fields.fractal("meanders", largest=22, exponent=0.6)) * 3.0
     rivers = _trace(drainage, draw.uniform(500, 1100), sway)
     river = coverage(rivers, raw.shape)
@@ -87,7 +87,7 @@ def measured_elevation(terrain: Terrain, fields: Fields) -> Field:
     """What a 30 m product knows of the relief, brought back to 10 m by cubic interpolation."""
     seen = ndimage.gaussian_filter(terrain.elevation, 1.3, mode="nearest")
     coarse = seen[1::3, 1::3]
-    error = fields.fractal("dem_error", largest=60, exponent=0.5)[1::3, 1::3] * np.float64(0.35)
+    error = fields.fractal("dem_error", largest=60, exponent=0.5)[1::3, 1::3] * 0.35
     flat = terrain.still[1::3, 1::3]
     coarse = coarse + np.where(flat, 0, error)
     y, x = np.meshgrid(*((np.arange(n, dtype=np.float64) - 1) / 3 for n in seen.shape), indexing="ij")
@@ -150,13 +150,15 @@ def _drain(raw: Field, fields: Fields) -> _Drainage:
     return _Drainage(np.asarray(total, np.float64), before, low.shape[1])
 
 
-def _dissect(raw: Field, drainage: _Drainage) -> Field:
+def _dissect(raw: Field, drainage: _Drainage, kind: Landscape) -> Field:
     """Lower the land the more, the more water runs over it: side valleys down to gullies."""
     cut = np.log(drainage.flow).reshape(-1, drainage.width)
     cut = 0.6 * ndimage.gaussian_filter(cut, 0.8) + 0.9 * ndimage.gaussian_filter(cut, 2.2)
     factors = [n / m for n, m in zip(raw.shape, cut.shape, strict=True)]
     fine = ndimage.zoom(cut, factors, order=3, mode="nearest", grid_mode=True)[: raw.shape[0], : raw.shape[1]]
-    return np.asarray(raw - 0.2 * raw.std() * (fine - fine.mean()) * (raw > 0), np.float64)
+    # Not at the shore, where it would cut the coast to shreds; less where crests have cut the land already.
+    depth = (0.13 if kind.ridged else 0.2) * raw.std() * (np.clip(raw / 15, 0, 1) if kind.sea else 1.0)
+    return np.asarray(raw - depth * (fine - fine.mean()))
 
 
 def _trace(drainage: _Drainage, threshold: float, sway: np.ndarray) -> list[Line]:

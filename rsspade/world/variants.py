@@ -91,7 +91,7 @@ LANDSCAPES: dict[str, Landscape] = {
         base_m=(2, 10), relief_m=(12, 35), tilt_m=(50, 110), forest=(0.35, 0.55), arable=(0.35, 0.6), sea=True,
     ),
     "mountains": Landscape(
-        base_m=(1150, 1800), relief_m=(140, 220), wavelength=(220, 360), tilt_m=(100, 500), temperature=(13.5, 16),
+        base_m=(1300, 2000), relief_m=(110, 190), wavelength=(220, 360), tilt_m=(100, 500), temperature=(13.5, 16),
         moisture=(0.5, 0.65), forest=(0.5, 0.7), arable=(0.1, 0.3), field_px=(6, 10), towns=(1, 2), lakes=(0, 2), ridged=True,
     ),
     "arid": Landscape(

@@ -1,0 +1,1 @@
+"""One folder per question: README with the question, the command and the numbers."""
