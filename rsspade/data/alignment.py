@@ -159,7 +159,7 @@ def _filled(plane: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Holes take the value of the nearest valid pixel, so that filters see no cliff."""
     plane = np.asarray(plane, np.float64)
     if valid.all() or not valid.any():
-        return np.nan_to_num(plane)
+        return np.asarray(np.nan_to_num(plane))
     nearest = distance_transform_edt(~valid, return_distances=False, return_indices=True)
     rows, columns = np.asarray(nearest)
     return np.asarray(plane[rows, columns])

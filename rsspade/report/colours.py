@@ -1,0 +1,83 @@
+"""From physical units to colours, each with a fixed stretch, so that two pictures can be compared.
+
+Every function returns (H, W, 3) in 0..1; pixels without data are light grey.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+
+from rsspade.landcover import Scheme
+from rsspade.sources import UNLABELLED
+
+__all__ = [
+    "FALSE_COLOUR_MAX", "GAMMA", "NO_DATA", "RADAR_RANGES_DB", "TRUE_COLOUR_MAX", "false_colour", "landcover_colours", "radar_colours",
+    "relief_colours", "relief_range", "true_colour",
+]  # fmt: skip
+
+NO_DATA = (0.86, 0.86, 0.86)
+TRUE_COLOUR_MAX = 0.3
+FALSE_COLOUR_MAX = {"nir": 0.5, "red": 0.25, "green": 0.25}
+# Wide enough that speckle stays a grain and does not become confetti.
+RADAR_RANGES_DB = {"vv": (-22.0, 0.0), "vh": (-28.0, -6.0), "vv-vh": (-2.0, 18.0)}
+GAMMA = 1.8  # land is dark: most of it reflects less than a tenth in the visible
+_LEAST_RELIEF_M = 20.0  # a plain must not look like the Alps
+
+
+def true_colour(image: np.ndarray, names: Sequence[str]) -> np.ndarray | None:
+    """Red, green, blue from 0 to `TRUE_COLOUR_MAX`; None where one of them is missing."""
+    return _composite(image, names, dict.fromkeys(("red", "green", "blue"), TRUE_COLOUR_MAX))
+
+
+def false_colour(image: np.ndarray, names: Sequence[str]) -> np.ndarray | None:
+    """Near infrared, red and green as red, green and blue: vegetation is red."""
+    return _composite(image, names, FALSE_COLOUR_MAX)
+
+
+def radar_colours(db: np.ndarray) -> np.ndarray:
+    """VV, VH and their difference as red, green and blue: rough ground is bright, forest green, water dark blue."""
+    planes = {"vv": db[0], "vh": db[1], "vv-vh": db[0] - db[1]}
+    stretched = [(planes[n] - low) / (high - low) for n, (low, high) in RADAR_RANGES_DB.items()]
+    return _greyed(np.clip(np.stack(stretched, axis=-1), 0, 1))
+
+
+def landcover_colours(classes: np.ndarray, scheme: Scheme) -> np.ndarray:
+    """The colours of the scheme; unlabelled and unknown ids are without data."""
+    table = np.tile(np.array(NO_DATA), (256, 1))
+    for number, (red, green, blue, _) in scheme.colormap().items():
+        if number != UNLABELLED:
+            table[number] = np.array([red, green, blue]) / 255
+    return np.asarray(table[classes.astype(np.uint8)])
+
+
+def relief_range(elevation: np.ndarray) -> tuple[float, float]:
+    """The heights in metres between which `relief_colours` runs from green to white."""
+    if not np.isfinite(elevation).any():
+        return 0.0, _LEAST_RELIEF_M
+    low, high = float(np.nanmin(elevation)), float(np.nanmax(elevation))
+    return low, max(high, low + _LEAST_RELIEF_M)
+
+
+def relief_colours(terrain: np.ndarray) -> np.ndarray:
+    """Tints of height, shaded by the hillshade: (4, H, W) as in a DEM tile."""
+    low, high = relief_range(terrain[0])
+    # The upper half of the map: without its blues, which would look like water.
+    tint = colormaps["gist_earth"](0.4 + 0.55 * np.nan_to_num((terrain[0] - low) / (high - low)))[..., :3]
+    # Flat ground has a hillshade of 181; it keeps its tint.
+    shaded = np.clip(tint * np.clip(terrain[3] / 181.0, 0.15, 1.25)[..., None], 0, 1)
+    shaded[~np.isfinite(terrain[0])] = np.nan
+    return _greyed(shaded)
+
+
+def _composite(image: np.ndarray, names: Sequence[str], highest: dict[str, float]) -> np.ndarray | None:
+    if not highest.keys() <= set(names):
+        return None
+    planes = [image[list(names).index(band)] / top for band, top in highest.items()]
+    return _greyed(np.clip(np.stack(planes, axis=-1), 0, 1) ** (1 / GAMMA))
+
+
+def _greyed(picture: np.ndarray) -> np.ndarray:
+    picture = np.array(picture, np.float64)
+    picture[~np.isfinite(picture).all(axis=-1)] = NO_DATA
+    return picture
