@@ -11,6 +11,7 @@ fit its index is not trusted but made again; nothing in it is ever unpickled.
 
 import json
 import os
+import re
 import shutil
 import warnings
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ __all__ = ["PackedTiles", "open_packed"]
 
 _MAX_INDEX_BYTES = 256 * 1024 * 1024
 _DTYPES = ("float32", "uint8")
+_COPY_NAME = re.compile(r"[0-9a-f]{20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,9 @@ def _places(path: Path, cache: Path | None) -> list[Path]:
 
 
 def _writable(place: Path) -> bool:
+    # A dataset may come from anybody: a link in it must not lead our writing and removing elsewhere.
+    if place.is_symlink() or (place / "lock").is_symlink():
+        return False
     try:
         place.mkdir(parents=True, exist_ok=True)
         (place / "lock").touch()
@@ -203,15 +208,15 @@ def _build(reader: TileReader, contents: Contents, place: Path, name: str) -> No
             contents.fingerprint, list(contents.tiles), *size, len(reader.scheme.classes), arrays, statistics
         )
         (building / "index.json").write_text(index.to_json(), encoding="utf-8")
-        _remove_others(place, keep=building.name)
+        _remove_others(place)
         building.rename(place / name)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
 
 
-def _remove_others(place: Path, keep: str) -> None:
+def _remove_others(place: Path) -> None:
     """Earlier copies in this place; who still has one mapped keeps reading it."""
     for folder in place.iterdir():
-        if folder.is_dir() and folder.name != keep:
+        if _COPY_NAME.fullmatch(folder.name) and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)

@@ -28,8 +28,8 @@ __all__ = ["PACKED_SOURCES", "Contents", "clear_pixels", "list_contents", "write
 
 PACKED_SOURCES = ("s2", "s1", "lulc", "dem", "s2_cloudy", "cloud")
 _VERSION = 2
-_AT_ONCE = 32
-"""Tiles that are held in memory while packing."""
+_MEMORY = 256 * 1024 * 1024
+"""Bytes of tiles that are held in memory while packing, if that is more than one tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,11 @@ def _read(reader: TileReader, contents: Contents, number: int) -> _Tile:
     )  # fmt: skip
 
 
-def _read_all(reader: TileReader, contents: Contents) -> Iterator[_Tile]:
+def _read_all(reader: TileReader, contents: Contents, tile_bytes: int) -> Iterator[_Tile]:
     """In order, a few at a time: decompression runs beside writing, memory stays bounded."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         numbers = iter(range(len(contents.tiles)))
-        while chunk := list(itertools.islice(numbers, _AT_ONCE)):
+        while chunk := list(itertools.islice(numbers, max(1, min(64, _MEMORY // tile_bytes)))):
             yield from pool.map(lambda n: _read(reader, contents, n), chunk)
 
 
@@ -123,11 +123,13 @@ def write_copy(
     """Write every array into a new folder; returns the tile size, the entries of the index, the statistics."""
     height, width = _tile_size(reader, contents)
     entries: dict[str, dict[str, Any]] = {}
-    needed = 0
+    needed = tile_bytes = 0
     for name, there in contents.files.items():
         source = reader.source(name)
         entries[name] = {"dtype": source.dtype, "bands": len(source.bands)}
-        needed += sum(there) * len(source.bands) * height * width * np.dtype(source.dtype).itemsize
+        one = len(source.bands) * height * width * np.dtype(source.dtype).itemsize
+        tile_bytes += one
+        needed += sum(there) * one
     _check_space(folder, needed)
     present: dict[str, list[bool]] = {name: [] for name in entries}
     whole: dict[str, list[bool]] = {name: [] for name in entries}
@@ -137,7 +139,7 @@ def write_copy(
         files = {n: stack.enter_context(_open_array(folder / f"{n}.npy", e, len(contents.tiles), height, width))
                  for n, e in entries.items()}  # fmt: skip
         starts = {name: file.tell() for name, file in files.items()}
-        for tile in _read_all(reader, contents):
+        for tile in _read_all(reader, contents, tile_bytes):
             for name, values in tile.values.items():
                 if values.shape[1:] != (height, width):
                     raise InputError(

@@ -246,3 +246,23 @@ def test_two_processes_that_start_together_build_once(make_dataset: DatasetMaker
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert sum("built" in lines for lines in outputs) == 1
     assert len({lines[-1] for lines in outputs}) == 1
+
+
+def test_a_link_in_a_dataset_leads_nothing_elsewhere(make_dataset: DatasetMaker, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "d", scenes=3)
+    precious = tmp_path / "elsewhere" / ("0" * 20)
+    precious.mkdir(parents=True)
+    (data.path / ".packed").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(RSSpadeWarning, match="cannot be written"):
+        packed = open_packed(data)
+    assert packed.folder.is_relative_to(tmp_path / "home-cache")
+    assert precious.is_dir()
+    assert not (tmp_path / "elsewhere" / "lock").exists()
+
+
+def test_other_folders_beside_the_copy_are_left_alone(make_dataset: DatasetMaker, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "d", scenes=3)
+    (data.path / ".packed" / "mine").mkdir(parents=True)
+    (data.path / ".packed" / ("0" * 20)).mkdir()
+    packed = open_packed(data)
+    assert copies(data.path / ".packed") == sorted([packed.folder, data.path / ".packed" / "mine"])
