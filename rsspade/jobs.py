@@ -50,10 +50,11 @@ def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
                 fix="Wait for it, or choose another --out.",
             )
         ) from err
-    finished = False
+    ours = finished = False
     try:
         _refuse_existing(out)  # it may have been finished while we waited for the file system
         _check_arguments(partial, arguments)
+        ours = True
         with disk_errors(partial):
             (partial / _UNITS).mkdir(exist_ok=True)
             yield partial
@@ -67,7 +68,9 @@ def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
             partial.rename(out)
         finished = True
     finally:
-        if not finished and not any((partial / _UNITS).glob("*.json")):
+        if not ours:
+            (partial / _LOCK).unlink(missing_ok=True)
+        elif not finished and not any((partial / _UNITS).glob("*.json")):
             shutil.rmtree(partial, ignore_errors=True)  # nothing worth keeping
         elif not finished:
             print(f"Kept what is finished in {partial}; the same command continues there.", file=sys.stderr)
@@ -223,7 +226,7 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

@@ -54,7 +54,7 @@ def write_tile(
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": source.dtype, "count": bands, "height": height, "width": width, "crs": crs,
         "transform": transform, "nodata": source.nodata, "tiled": True, "blockxsize": block, "blockysize": block,
-        "compress": "deflate", "predictor": 2 if source.is_categorical else 3, "interleave": "band",
+        "compress": "deflate", "zlevel": 4, "predictor": 2 if source.is_categorical else 3, "interleave": "band",
     }  # fmt: skip
     with MemoryFile() as memory:
         with memory.open(**profile) as out:

@@ -61,7 +61,7 @@ class TileRow:
     def to_csv(self) -> dict[str, str]:
         """The fields as text; coordinates keep every digit that matters."""
         text = {f.name: str(getattr(self, f.name)) for f in fields(self)}
-        text["x_min"], text["y_max"] = f"{self.x_min:.10g}", f"{self.y_max:.10g}"
+        text["x_min"], text["y_max"] = f"{self.x_min:.12g}", f"{self.y_max:.12g}"
         text["valid_fraction"] = f"{self.valid_fraction:.4f}"
         text["cloud_fraction"] = "" if self.cloud_fraction is None else f"{self.cloud_fraction:.4f}"
         text["synthetic"] = "1" if self.synthetic else "0"

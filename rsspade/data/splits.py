@@ -144,6 +144,8 @@ def assign_splits(
     for group in groups:
         members = [r for r in rows if r.scene in group]
         split |= _split_blocks(members, size_m, ratio, tuple(generator.permutation(3).tolist()))
+    if set(split.values()) == {"train"}:
+        return split, "all train: too few tiles for blocks with a gap between them"
     return split, "blocks of each scene, a gap of one tile between them"
 
 
