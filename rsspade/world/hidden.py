@@ -103,4 +103,4 @@ def _crop(plots: Plots) -> np.ndarray:
 
 def _blocks(town: Settlement) -> np.ndarray:
     """Town blocks differ in how much garden they have."""
-    return np.asarray((0.55 * (town.blocks.draw(48) - 0.5))[town.blocks.label])
+    return np.asarray((0.7 * (town.blocks.draw(48) - 0.5))[town.blocks.label])

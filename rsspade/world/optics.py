@@ -203,4 +203,6 @@ def _texture(
     wave = fields.fractal("surf", largest=30, exponent=0.6)
     crest = np.exp(-(((off_shore - 2.2 - 1.1 * wave) / 0.8) ** 2))
     foam = crest * smooth_step(fields.smooth("foam", 1.2) + wave, 0.2, 1.6) * terrain.sea * 0.6
+    # Surf needs open water before it; a cove has none.
+    foam = foam * smooth_step(ndimage.uniform_filter(terrain.sea.astype(np.float64), 61), 0.4, 0.6)
     return texture, roofs, foam

@@ -17,7 +17,7 @@ from rsspade.world.variants import Variant
 __all__ = ["backscatter", "incidence"]
 
 # Per class, for vv and vh: mean in dB, dB per unit of greenness, dB per unit of wetness, dB of roughness.
-_MEAN = np.array([(-17.4, -8.3, -11.4, -10.8, -11.4, -12.2, -10.4, -15.4, -14.3),
+_MEAN = np.array([(-17.4, -8.3, -11.4, -10.8, -11.4, -12.2, -10.2, -15.4, -14.3),
                   (-22.4, -14.2, -17.6, -17.0, -18.0, -18.2, -16.4, -20.6, -21.7)], np.float64)  # fmt: skip
 _GREEN = np.array([(0.0, 0.8, -4.0, 3.0, -3.0, 4.0, -3.0, 3.0, -2.0),
                    (0.0, 1.5, 3.5, 4.0, -1.0, 5.5, -1.5, 4.0, 1.0)], np.float64)  # fmt: skip
@@ -89,7 +89,7 @@ def _houses_db(fields: Fields, cover: Cover, town: Settlement, where: Conditions
     """Walls that meet the street at a right angle return much, more where the street faces the radar."""
     blocks = town.blocks
     facing = (blocks.draw(51) ** 4)[blocks.label] * 3.0
-    corners = np.clip(fields.smooth("corners", 0.7), 0.3, 3.2) * 3.2 - 3.0
+    corners = np.clip(fields.smooth("corners", 0.7), 0.3, 3.2) * 3.6 - 2.4
     inside = (cover.ids == LandCover.BUILT) * (0.35 + 0.65 * town.density)
     return np.asarray(inside * (facing + corners) - (cover.ids == LandCover.BUILT) * 1.5 * town.streets, np.float64)
 

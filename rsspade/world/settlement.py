@@ -55,8 +55,8 @@ def make_settlement(fields: Fields, terrain: Terrain, kind: Landscape) -> Settle
     density = np.clip(density + 0.25 * road_share * smooth_step(density, 0.1, 0.3), 0, 1) * smooth_step(
         terrain.slope, 16, 9
     )
-    blocks = make_plots(fields, "streets", district_px=45, row_px=9, plot_px=9, bend=1.5)
-    streets = np.clip(0.5 + 0.35 - blocks.row_edge, 0, 0.7)
+    blocks = make_plots(fields, "streets", district_px=45, row_px=11, plot_px=10, bend=1.5)
+    streets = np.clip(0.5 + 0.45 - blocks.row_edge, 0, 0.85)
     streets = np.maximum(streets, np.clip(0.5 + 0.25 - blocks.edge, 0, 0.5))
     return Settlement(density=density, roads=road_share, streets=streets, blocks=blocks)
 
@@ -71,7 +71,7 @@ def _towns(appeal: np.ndarray, kind: Landscape, draw: np.random.Generator) -> li
     places = draw.choice(weight.size, size=12 * count, p=weight / weight.sum())
     for place in places:
         at = np.array(divmod(int(place), appeal.shape[1]))
-        radius = float(draw.uniform(7, 16) if len(centres) else draw.uniform(18, 42))
+        radius = float(draw.uniform(9, 22) if len(centres) else draw.uniform(24, 54))
         if all(np.hypot(*(at - other)) > 2.2 * (radius + size) for other, size in centres):
             centres.append((at, radius))
         if len(centres) == count:

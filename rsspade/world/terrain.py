@@ -67,7 +67,7 @@ def make_terrain(fields: Fields, kind: Landscape, relief_exponent: float) -> Ter
     surface[sea] = 0.0
     labels, count = ndimage.label(still & ~sea)
     if count:
-        levels = ndimage.maximum(carved, labels, np.arange(1, count + 1))
+        levels = ndimage.median(carved, labels, np.arange(1, count + 1))
         surface[labels > 0] = np.asarray(levels, np.float64)[labels[labels > 0] - 1]
     depth = np.where(still, surface - carved + 0.5, river * 1.5)
     wide = ndimage.gaussian_filter(surface, 2.5)
@@ -215,7 +215,7 @@ def _lakes(carved: Field, river: Field, kind: Landscape, fields: Fields, draw: n
         near = np.hypot(y - cy, x - cx) + bend < reach
         if not near.any():
             continue
-        level = np.quantile(calm[near], draw.uniform(0.25, 0.5))
+        level = min(float(np.quantile(calm[near], draw.uniform(0.25, 0.5))), float(calm[near].min()) + 10.0)
         labels, _ = ndimage.label(near & (calm < level))
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
