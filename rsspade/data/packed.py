@@ -110,7 +110,7 @@ class PackedTiles:
 
 
 def _flags(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8) == ord("1")
+    return np.asarray(np.frombuffer(text.encode(), np.uint8) == ord("1"))
 
 
 def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -118,7 +118,7 @@ def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != np.dtype(dtype) or array.shape != shape:
         raise ValueError(f"{path} is not as its index says")
-    return array
+    return np.asarray(array)
 
 
 def open_packed(reader: TileReader, *, cache: Path | None = None) -> PackedTiles:
