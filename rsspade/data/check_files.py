@@ -127,7 +127,7 @@ class FileCheck:
         if text not in self._crs:
             try:
                 self._crs[text] = CRS.from_user_input(text)
-            except CRSError:
+            except (CRSError, ValueError):  # EPSG:here is a ValueError to rasterio
                 self._crs[text] = None
         return self._crs[text]
 

@@ -81,7 +81,7 @@ def terrain_hints(tiles: np.ndarray, names: Sequence[str]) -> list[Hint]:
     if "slope" not in names:
         return []
     slope = float(np.median(tiles[:, names.index("slope"), 1]))
-    if slope < 50:
+    if slope < 45:  # the steepest mountains have scenes of about 30°
         return []
     return [Hint(
         Level.WARNING, "unit.feet", f"half of the land is steeper than {slope:.0f}°: a hint at heights in feet, "
