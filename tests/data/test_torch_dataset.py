@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from rsspade.data.augment import Augmentation, Move, move_pixels, turn_compass
+from rsspade.data.collate import collate_samples
 from rsspade.data.geotiff import write_tile
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.sampling import Draw, TileSampler
@@ -294,3 +295,11 @@ def test_a_tile_that_is_not_there_ends_a_loop(data: DatasetFolder) -> None:
     assert len([s for s in dataset]) == len(dataset)  # noqa: C416 (the loop is what is tested)
     with pytest.raises(IndexError, match="tile 99 of"):
         dataset[99]
+
+
+def test_both_ways_of_collating_give_the_same_batch(make_dataset: DatasetMaker, tmp_path: Path) -> None:
+    dataset = TileDataset(make_dataset(tmp_path / "d", clouds=True), split=None, crop_size=16, with_cloudy=True)
+    samples = [dataset[n] for n in range(3)]
+    assert same(collate_samples(samples), default_collate(samples))
+    assert isinstance(collate_samples(samples), Sample)
+    assert collate_samples(samples).optical.shape == (3, 4, 16, 16)
