@@ -37,7 +37,7 @@ _BLOCK_PIXELS = 2048
 """The side of a block: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
 
 _CACHE_BYTES = 128 * 1024 * 1024
-"""GDAL's block cache in a worker; its default is a share of the machine's memory."""
+"""GDAL's block cache; its default, a share of the machine's memory, would be the largest part of ours."""
 
 
 def prepare_dataset(
@@ -59,7 +59,8 @@ def prepare_dataset(
     with open_job(
         out, {"command": "prepare", "software": __version__, "settings": settings, "inputs": fingerprint}
     ) as partial:
-        plans = [plan_scene(scene, options) for scene in scenes]
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
+            plans = [plan_scene(scene, options) for scene in scenes]
         for source in _sources(options):
             (partial / source.folder).mkdir(exist_ok=True)
         units = [
