@@ -54,7 +54,7 @@ def make_hidden(fields: Fields, cover: Cover, terrain: Terrain, town: Settlement
     vigour = 0.75 * broad + 0.55 * patchy + 0.55 * fine
     green = MEAN_GREEN[ids] + _SPREAD[ids] * vigour
     plant = (ids != LandCover.WATER) & (ids != LandCover.SNOW) & (ids != LandCover.BUILT)
-    green = green + np.where(plant, season + 0.12 * (where.moisture - 0.5), 0)
+    green = green + np.where(plant, season + 0.5 * (where.moisture - 0.5), 0)
     tended = cover.farmed & (ids == LandCover.GRASS)
     green = green + np.where(tended, (0.75 * (plots.draw(43) - 0.5))[plots.label], 0)
     green = np.where(ids == LandCover.CROPS, _crop_green(cover, where, vigour), green)

@@ -19,15 +19,15 @@ __all__ = ["backscatter", "incidence"]
 # Per class, for vv and vh: mean in dB, dB per unit of greenness, dB per unit of wetness, dB of roughness.
 _MEAN = np.array([(-17.4, -8.3, -11.4, -10.8, -11.4, -12.2, -10.2, -15.4, -14.3),
                   (-22.4, -14.2, -17.6, -17.0, -18.0, -18.2, -16.4, -20.6, -21.7)], np.float64)  # fmt: skip
-_GREEN = np.array([(0.0, 0.8, -4.0, 3.0, -3.0, 4.0, -3.0, 3.0, -2.0),
-                   (0.0, 1.5, 3.5, 4.0, -1.0, 5.5, -1.5, 4.0, 1.0)], np.float64)  # fmt: skip
-_STEM = (-8.0, -2.5)
+_GREEN = np.array([(0.0, 0.0, -4.0, 3.0, -3.5, 4.0, -3.0, 3.0, -2.0),
+                   (0.0, 0.6, 3.5, 4.0, 0.5, 5.5, -1.5, 4.0, 1.0)], np.float64)  # fmt: skip
+_STEM = (-9.0, -7.0)
 """More dB per unit of greenness where crops stand upright than where they have broad leaves, vv and vh."""
 _WET = np.array(
     [(0.0, 0.2, 1.1, 0.8, 1.0, 1.2, 0.2, 1.3, -1.2), (0.0, 0.2, 0.7, 0.5, 0.8, 0.8, 0.2, 0.8, -1.6)], np.float64
 )
 _ROUGH = np.array(
-    [(1.4, 0.4, 0.6, 0.9, 0.9, 0.7, 1.2, 1.1, 0.9), (0.8, 0.4, 0.7, 0.8, 0.9, 0.7, 1.0, 0.9, 0.8)], np.float64
+    [(2.0, 0.4, 0.6, 0.9, 0.9, 0.7, 1.2, 1.1, 0.9), (1.1, 0.4, 0.7, 0.8, 0.9, 0.7, 1.0, 0.9, 0.8)], np.float64
 )
 
 _INCIDENCE = 38.5

@@ -90,4 +90,5 @@ def _elevation_bands(elevation: np.ndarray) -> np.ndarray:
 
 def _rounded(values: np.ndarray, per_unit: float) -> np.ndarray:
     """To whole steps, so that the last bit of a processor's arithmetic does not reach the file."""
-    return np.asarray((np.rint(values.astype(np.float64) * per_unit) / per_unit).astype(np.float32))
+    steps = np.rint(values.astype(np.float64) * per_unit) + 0.0  # there is one zero, not two
+    return np.asarray((steps / per_unit).astype(np.float32))
