@@ -7,8 +7,8 @@ from pathlib import Path
 from rsspade.cli import Command
 from rsspade.data.check import check_dataset
 from rsspade.data.geotiff import write_bytes_atomically
-from rsspade.errors import OutputError, explain
 from rsspade.jobs import disk_errors
+from rsspade.targets import refuse_target
 
 __all__ = ["COMMAND"]
 
@@ -19,15 +19,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.json is not None and not options.json.absolute().parent.is_dir():  # said before the work, not after it
-        raise OutputError(
-            explain(
-                options.json,
-                expected="a file in a folder that exists",
-                found="no such folder",
-                fix="Make the folder, or correct --json.",
-            )
-        )
+    if options.json is not None:
+        refuse_target(options.json)  # said before the work, not after it
     report = check_dataset(options.dataset)
     print(report.to_text())
     if options.json is not None:

@@ -87,11 +87,11 @@ class FileCheck:
                         self._bad["files.size"].append(f"{name} ({src.width}×{src.height})")
                         return None
                     usable = self._inspect(name, src, folder, row)
-                image = read_tile(path)
+                image = read_tile(path) if usable else None
         except (InputError, RasterioError) as err:
             self._bad["files.unreadable"].append(f"{name} ({_short(err)})")
             return None
-        return image if usable else None
+        return image
 
     def _inspect(self, name: str, src: Any, folder: str, row: TileRow) -> bool:  # noqa: ANN401 (rasterio has no types)
         """Compare the header with what the dataset promises; False where the pixels cannot be compared."""
@@ -102,7 +102,7 @@ class FileCheck:
         def bad(problem: str, found: object) -> None:
             self._bad[problem].append(f"{name} ({found})")
 
-        if list(src.descriptions) != entry["bands"]:
+        if not list(src.descriptions) == entry["bands"] == list(self._dataset.source(folder).band_names):
             bad("files.bands", ", ".join(d or "unnamed" for d in src.descriptions))
             usable = False
         if any(t != entry.get("dtype", t) for t in src.dtypes):

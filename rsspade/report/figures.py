@@ -184,7 +184,7 @@ def _relief_panel(dataset: DatasetFolder, row: TileRow) -> Panel:
         return Panel(title="Relief", detail="")
     terrain = dataset.read("dem", row.tile)
     heights = terrain[0][np.isfinite(terrain[0])]
-    detail = f"elevation {heights.min():.0f}…{heights.max():.0f} m, lit from the north-west" if heights.size else ""
+    detail = f"elevation {heights.min():.0f}…{heights.max():.0f} m, lit from north-west" if heights.size else ""
     return Panel(title="Relief", detail=detail, picture=colours.relief_colours(terrain))
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from rsspade.cli import Command
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import DatasetFolder, TileRow
-from rsspade.errors import ConfigError, InputError, OutputError, explain
+from rsspade.errors import ConfigError, InputError, explain
 from rsspade.jobs import disk_errors
+from rsspade.targets import refuse_target
 
 __all__ = ["COMMAND"]
 
@@ -28,7 +29,7 @@ def _run(options: argparse.Namespace) -> int:
     out: Path = options.out or Path(f"{options.tiles[0]}.png" if len(options.tiles) == 1 else "tiles.png")
     dataset = DatasetFolder.open(options.dataset)
     rows = _find_tiles(dataset, options.tiles)
-    _refuse_bad_target(out)
+    refuse_target(out, suffix=".png")
     from rsspade.report.figures import figure_to_png, tile_figure  # matplotlib loads where it draws
 
     content = figure_to_png(tile_figure(dataset, rows))
@@ -62,22 +63,6 @@ def _find_tiles(dataset: DatasetFolder, names: Sequence[str]) -> list[TileRow]:
                 )
             )
     return [rows[name] for name in names]
-
-
-def _refuse_bad_target(out: Path) -> None:
-    if out.suffix.lower() != ".png":
-        raise OutputError(
-            explain(out, expected="a name that ends in .png", found=repr(out.suffix), fix="Correct --out.")
-        )
-    if not out.absolute().parent.is_dir():
-        raise OutputError(
-            explain(
-                out,
-                expected="a file in a folder that exists",
-                found="no such folder",
-                fix="Make the folder, or correct --out.",
-            )
-        )
 
 
 COMMAND = Command(
