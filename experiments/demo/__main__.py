@@ -4,6 +4,7 @@ What runs here is what a user would type: the same console commands, one after t
 """
 
 import argparse
+import glob
 import shlex
 import shutil
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 def stage(title: str, *arguments: object) -> None:
     """Run one command, shown as it would be typed; stop where it fails."""
     words = [str(a) for a in arguments]
-    shown = [w for w in words if not w.endswith(".tif")] if len(words) > 20 else words
-    print(f"\n{title}\n  $ rsspade {shlex.join(shown)}{' …' if shown != words else ''}", flush=True)
+    shown = " ".join(w if "*" in w else shlex.quote(w) for w in words)
+    print(f"\n{title}\n  $ rsspade {shown}", flush=True)
+    words = [f for w in words for f in (sorted(glob.glob(w)) if "*" in w else [w])]
     start = time.perf_counter()
     code = subprocess.run([sys.executable, "-m", "rsspade", *words], check=False).returncode
     if code != 0:
@@ -36,21 +38,29 @@ def main() -> None:
     (out / ".rsspade-demo").touch()
     begin = time.perf_counter()
     world = out / "world"
-    stage("1. A dataset from the built-in world: six scenes, clouded", "world", world, "--scenes", 6, "--clouds", 0.3, "--oracle")
+    stage(
+        "1. A dataset from the built-in world: six scenes, clouded",
+        "world",
+        world,
+        "--scenes",
+        6,
+        "--clouds",
+        0.3,
+        "--oracle",
+    )
     stage("2. The dataset through a sceptic's eyes", "check", world, "--json", out / "check.json")
     tiles = sorted(p.stem for p in (world / "S2").glob("*.tif"))
     stage("3. Three tiles as pictures", "show", world, *tiles[5 :: len(tiles) // 3], "--out", out / "tiles.png")
     scene = sorted({t.rsplit("_r", 1)[0] for t in tiles})[0]
-    parts = {s: sorted((world / s.upper()).glob(f"{scene}_*.tif")) for s in ("s2", "s1", "lulc", "dem")}
-    flags = [a for s, paths in parts.items() for a in (f"--{s}", *paths)]
-    stage("4. The way of one's own GeoTIFFs: files of one scene become a dataset of larger tiles", "prepare", *flags,
-          "--landcover-scheme", "dynamic_world", "--tile-size", 256, "--out", out / "prepared")  # fmt: skip
+    flags = [a for s in ("s2", "s1", "lulc", "dem") for a in (f"--{s}", f"{world / s.upper()}/{scene}_*.tif")]
+    stage("4. The way of one's own GeoTIFFs: the files of one scene become a dataset of larger tiles", "prepare", *flags,
+          "--landcover-scheme", "dynamic_world", "--tile-size", 256, "--split", "1:0:0", "--out", out / "prepared")  # fmt: skip
     print(
         f"\nAll of it took {time.perf_counter() - begin:.0f} s. Look at\n"
-        f"  {out / 'tiles.png'}    what the sources show\n"
-        f"  {world}/           the dataset: GeoTIFFs that any GIS opens, dataset.json, tiles.csv\n"
-        f"  {out / 'check.json'}   what the check found\n"
-        f"  {out / 'prepared'}/        the same from GeoTIFFs: replace them by your own"
+        f"  {out / 'tiles.png'}   what the sources show\n"
+        f"  {world}/       the dataset: GeoTIFFs that any GIS opens, dataset.json, tiles.csv\n"
+        f"  {out / 'check.json'}  what the check found\n"
+        f"  {out / 'prepared'}/    the same from GeoTIFFs: replace them by your own"
     )
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import warnings
 from pathlib import Path
 
@@ -126,11 +125,9 @@ def _run(options: argparse.Namespace) -> int:
     counts = dataset.info.split["tiles"]
     gaps = dataset.info.split["in_gaps"]
     print(
-        f"{len(dataset.rows)} tiles of {dataset.info.tile_size} px: {', '.join(f'{n} {s}' for s, n in counts.items())}"
-        + (f"; {gaps} more lay in the gaps between splits and were left out" if gaps else ""),
-        file=sys.stderr,
+        f"Wrote {options.out}: {len(dataset.rows)} tiles of {dataset.info.tile_size} px ({', '.join(f'{n} {s}' for s, n in counts.items())})"
+        + (f"; {gaps} more lay in the gaps between splits and were left out" if gaps else "")
     )
-    print(options.out)
     return 0
 
 

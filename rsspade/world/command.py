@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     made = build_world(options.dataset, world, workers=options.workers)
     split = made.info.split["tiles"]
     shares = ", ".join(f"{split[name]} {name}" for name in split)
-    print(f"{made.path}: {len(made.rows)} tiles of {world.tile_size} px from {world.scenes} scenes ({shares})")
+    print(f"Wrote {made.path}: {len(made.rows)} tiles of {world.tile_size} px from {world.scenes} scenes ({shares})")
     return 0
 
 
