@@ -51,7 +51,9 @@ def bench_world(folder: Path, scenes: int, rounds: int) -> dict[str, float]:
 def bench_reading(dataset: Path) -> dict[str, float]:
     """Samples of the packed copy against the same tiles read with rasterio."""
     speed = measure_reading(DatasetFolder.open(dataset))
-    print(f"reading   packed {speed.packed:.0f} tiles/s, GeoTIFF {speed.geotiff:.0f} tiles/s: ratio {speed.ratio:.1f} (wanted: at least 10)")
+    print(
+        f"reading   packed {speed.packed:.0f} tiles/s, GeoTIFF {speed.geotiff:.0f} tiles/s: ratio {speed.ratio:.1f} (wanted: at least 10)"
+    )
     return {"packed_tiles_per_s": speed.packed, "geotiff_tiles_per_s": speed.geotiff, "ratio": speed.ratio}
 
 
@@ -75,7 +77,9 @@ def bench_prepare(folder: Path, side: int) -> dict[str, float]:
         raise SystemExit("prepare failed")
     peak = usage[2].ru_maxrss / (1024 if sys.platform.startswith("linux") else 1024**2)
     megapixels = side * side / 1e6
-    print(f"prepare   {side}×{side} px: peak {peak:.0f} MB, ratio to the limit of {LIMIT_MB} MB {peak / LIMIT_MB:.2f}; {megapixels / seconds:.2f} Mpx/s")
+    print(
+        f"prepare   {side}×{side} px: peak {peak:.0f} MB, ratio to the limit of {LIMIT_MB} MB {peak / LIMIT_MB:.2f}; {megapixels / seconds:.2f} Mpx/s"
+    )
     shutil.rmtree(folder / "prepared")
     return {"side": side, "peak_mb": peak, "of_limit": peak / LIMIT_MB, "megapixels_per_s": megapixels / seconds}
 

@@ -18,7 +18,7 @@ def stage(title: str, *arguments: object) -> None:
     words = [str(a) for a in arguments]
     shown = " ".join(w if "*" in w else shlex.quote(w) for w in words)
     print(f"\n{title}\n  $ rsspade {shown}", flush=True)
-    words = [f for w in words for f in (sorted(glob.glob(w)) if "*" in w else [w])]
+    words = [f for w in words for f in (sorted(glob.glob(w)) if "*" in w else [w])]  # noqa: PTH207 (absolute patterns too)
     start = time.perf_counter()
     code = subprocess.run([sys.executable, "-m", "rsspade", *words], check=False).returncode
     if code != 0:
