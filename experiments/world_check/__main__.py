@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE, help="folder for results.json and RESULTS.md (%(default)s)")
     parser.add_argument("--contact-sheet", type=Path, metavar="PNG", help="only draw the contact sheet")
-    parser.add_argument("--scenes", default="0,1,2,3,4,5", help="of the contact sheet (%(default)s)")
-    parser.add_argument("--size", type=int, default=320, help="side of a picture of the contact sheet (%(default)s)")
+    parser.add_argument("--scenes", default="0,8,7,9,4", help="of the contact sheet (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="side of a picture of the contact sheet (%(default)s)")
     options = parser.parse_args()
     if options.contact_sheet:
         indices = [int(part) for part in options.scenes.split(",")]

@@ -41,7 +41,7 @@ def draw_sheet(path: Path, *, scenes: list[int], size: int, seed: int, variant: 
                 Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)), (GAP + column * cell, top + HEAD)
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
+    sheet.quantize(240, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def _pictures(images: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -61,5 +61,5 @@ def _pictures(images: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def true_colour(reflectance: np.ndarray) -> np.ndarray:
-    """Red, green, blue from 0 to 0.28 reflectance, a little lifted in the shadows."""
-    return np.asarray(np.clip(reflectance[[2, 1, 0]] / 0.28, 0, 1) ** (1 / 1.4)).transpose(1, 2, 0)
+    """Red, green, blue from 0 to 0.25 reflectance, a little lifted in the shadows."""
+    return np.asarray(np.clip(reflectance[[2, 1, 0]] / 0.25, 0, 1) ** (1 / 1.4)).transpose(1, 2, 0)

@@ -35,7 +35,7 @@ class Conditions:
         arable: How readily flat land is farmed.
         gain: Of the optical image; nothing tells it.
         haze: Reflectance that the air adds in blue; nothing tells it.
-        turbid: Sediment in the water, about 0.2 clear … 1.4 muddy.
+        turbid: Sediment in the water, about 0.3 clear … 0.9 muddy.
         soil: Tint of the soil, -1 grey … 1 red.
     """
 
@@ -89,7 +89,7 @@ def scene_conditions(fields: Fields, index: int) -> Conditions:
         look_azimuth=float(draw.choice([79.0, 281.0])), temperature=float(draw.uniform(*kind.temperature)),
         moisture=float(draw.uniform(*kind.moisture)), forest=float(draw.uniform(*kind.forest)),
         arable=float(draw.uniform(*kind.arable)), gain=float(np.exp(draw.normal(0, 0.02))),
-        haze=float(draw.uniform(0.002, 0.006)),  turbid=float(draw.uniform(0.15, 1.2)), soil=float(draw.uniform(-1, 1)),
+        haze=float(draw.uniform(0.002, 0.006)),  turbid=float(draw.uniform(0.3, 0.9)), soil=float(draw.uniform(-1, 1)),
     )  # fmt: skip
 
 

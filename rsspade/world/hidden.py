@@ -32,9 +32,9 @@ class Hidden:
     Attributes:
         green: 0 bare … 1 dense green.
         wet: About -2 dry … 2 wet.
-        bright: Deviation of the ground's brightness, plot by plot; optics alone sees it.
+        bright: Deviation of the ground's brightness, plot by plot.
         stem: 1 where the crop stands in upright stems, which dim vv; 0 where it has broad leaves, which brighten it.
-        rough: Deviation of the surface's roughness, plot by plot; radar alone sees it.
+        rough: Deviation of the surface's roughness; radar sees it. On wild land it goes with darker ground.
     """
 
     green: Field
@@ -51,7 +51,7 @@ def make_hidden(fields: Fields, cover: Cover, terrain: Terrain, town: Settlement
     patchy = fields.fractal("green_patchy", largest=20, exponent=0.5)
     season = 0.12 * np.cos(2 * np.pi * (where.day - 165) / 365.25)
     fine = fields.fractal("green_fine", largest=7, exponent=0.4, smallest=3)
-    vigour = 0.75 * broad + 0.55 * patchy + 0.55 * fine
+    vigour = 0.75 * broad + 0.55 * patchy + 0.35 * fine
     green = MEAN_GREEN[ids] + _SPREAD[ids] * vigour
     plant = (ids != LandCover.WATER) & (ids != LandCover.SNOW) & (ids != LandCover.BUILT)
     green = green + np.where(plant, season + 0.5 * (where.moisture - 0.5), 0)
@@ -70,16 +70,16 @@ def make_hidden(fields: Fields, cover: Cover, terrain: Terrain, town: Settlement
         0.75 * damp + 0.25 * terrain.hollow + 1.6 * (where.moisture - 0.5) + 0.5 * np.exp(-terrain.river_distance / 10)
     )
     irrigated = plots.draw(44)
-    wet = wet + np.where(cover.farmed, np.where(irrigated > 0.85, 1.2, 0.8 * (irrigated - 0.42))[plots.label], 0)
+    wet = wet + np.where(cover.farmed, np.where(irrigated > 0.85, 1.0, 0.5 * (irrigated - 0.42))[plots.label], 0)
     bright = np.where(
         cover.farmed,
         2.4 * (plots.draw(45) - 0.5)[plots.label],
         0.8 * fields.fractal("bright", largest=90, exponent=0.7),
     )
     stem = (_crop(plots) < _UPRIGHT).astype(np.float64)[plots.label]
-    rough = np.where(
-        cover.farmed, 2.4 * (plots.draw(46) - 0.5)[plots.label], 0.8 * fields.fractal("rough", largest=60, exponent=0.9)
-    )
+    # In the wild, smooth ground (sand, silt, fresh scree) is bright, and rough ground (rock, old scree) dark.
+    uneven = 0.5 * fields.fractal("rough", largest=60, exponent=0.9) - 0.8 * bright
+    rough = np.where(cover.farmed, 2.4 * (plots.draw(46) - 0.5)[plots.label], uneven)
     return Hidden(
         green=np.clip(green, 0, 1), wet=np.clip(wet, -2, 2),
         bright=bright, stem=stem, rough=rough,

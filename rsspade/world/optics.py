@@ -39,10 +39,10 @@ _ROOF = np.array((0.26, 0.25, 0.27, 0.30), np.float64)
 _FOAM = np.array((0.30, 0.32, 0.30, 0.28), np.float64)
 
 # How much the ground's own brightness and wetness show, and the fine texture that nothing else tells.
-_GROUND = np.array([0.10, 0.06, 0.12, 0.10, 0.22, 0.16, 0.12, 0.25, 0.10], np.float64)
+_GROUND = np.array([0.10, 0.05, 0.08, 0.08, 0.13, 0.11, 0.10, 0.22, 0.10], np.float64)
 _DARKENS = np.array([0.00, 0.03, 0.06, 0.12, 0.13, 0.08, 0.03, 0.12, 0.02], np.float64)
 _TEXTURE = np.array([0.05, 0.115, 0.05, 0.09, 0.042, 0.10, 0.15, 0.055, 0.03], np.float64)
-_SOIL_TINT = np.array((-0.10, -0.03, 0.09, 0.05), np.float64)
+_SOIL_TINT = np.array((-0.06, -0.02, 0.05, 0.03), np.float64)
 _DIFFUSE = np.array((0.30, 0.24, 0.19, 0.13), np.float64)
 _NOISE = 0.0008
 _MEAN_HAZE = 0.004
