@@ -134,7 +134,7 @@ def _wild(
     cold = smooth_step(temperature, 2.5, -1.0) * 0.8
     steep = smooth_step(terrain.slope + 3 * stones, 36, 50)
     ids[_share(stones, np.maximum(np.maximum(dry, cold), steep))] = LandCover.BARE
-    snow_line = 3.1 - 2.8 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
+    snow_line = 3.4 - 1.5 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
     held = snow_line - 0.09 * np.clip(terrain.slope - 28, 0, 40) + 0.25 * terrain.hollow
     ids[temperature < held] = LandCover.SNOW
     return ids, forest
