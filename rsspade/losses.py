@@ -1,0 +1,203 @@
+"""Losses as functions of tensors and a validity mask.
+
+Shape letters: B batch, C bands, F features, H W pixels; h w the smaller maps of a discriminator.
+
+`valid` is (B, H, W), True where a pixel counts. What lies elsewhere in the *truth* may be anything, NaN included:
+it reaches neither a loss nor a gradient. Every mean is over the valid pixels of the whole batch; a batch without one
+gives 0 with a gradient of 0.
+
+Images of `l1` are in network channels or reflectance as the caller likes; `ssim_loss` wants its peak named, and a
+spectral angle has a meaning in reflectance alone, since it depends on where 0 is.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = [
+    "ADVERSARIAL", "adversarial_discriminator_loss", "adversarial_generator_loss", "feature_matching_loss", "l1_loss",
+    "r1_penalty", "spectral_angle_loss", "ssim_loss",
+]  # fmt: skip
+
+ADVERSARIAL = ("hinge", "lsgan")
+
+_WINDOW, _SIGMA = 11, 1.5
+_DARKEST = 1e-3  # reflectance under which a spectrum has no direction worth learning
+
+
+def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of (B, …) with weights that broadcast against it; 0 where all weights are 0."""
+    weight = weight.to(values.dtype).expand_as(values)
+    return (values * weight).sum() / weight.sum().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def _clean(prediction: Tensor, truth: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Both images in float32, and 0 where a pixel does not count: replaced, since NaN × 0 is NaN."""
+    if prediction.shape != truth.shape or valid.shape != truth[:, 0].shape or valid.dtype != torch.bool:
+        raise ValueError(
+            f"expected two images (B, C, H, W) and a bool mask (B, H, W), found {tuple(prediction.shape)}, "
+            f"{tuple(truth.shape)} and {valid.dtype} {tuple(valid.shape)}"
+        )
+    mask = valid[:, None]
+    return torch.where(mask, prediction.float(), 0.0), torch.where(mask, truth.float(), 0.0)
+
+
+def l1_loss(prediction: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """Mean absolute difference over valid pixels and bands."""
+    prediction, truth = _clean(prediction, truth, valid)
+    return _masked_mean((prediction - truth).abs(), valid[:, None])
+
+
+def ssim_loss(prediction: Tensor, truth: Tensor, valid: Tensor, *, peak: float = 1.0) -> Tensor:
+    """1 − SSIM over the windows that are wholly valid: 0 for equal images, about 1 for unrelated ones.
+
+    The Gaussian window of 11 px that `rsspade.metrics` scores with; unlike there nothing is clipped, so that a
+    value out of range keeps its gradient.
+
+    Args:
+        prediction: (B, C, H, W), at least 11 px high and wide.
+        truth: (B, C, H, W).
+        valid: (B, H, W).
+        peak: The value of a white pixel.
+    """
+    prediction, truth = _clean(prediction, truth, valid)
+    prediction, truth = prediction / peak, truth / peak
+    device = prediction.device.type
+    # The variances are small differences of large numbers: neither bfloat16 nor TF32 leaves anything of them.
+    with torch.autocast(device, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
+        both = torch.cat([prediction, truth, prediction**2 + truth**2, prediction * truth])  # (4 B, C, H, W)
+        mean_p, mean_t, squares, product = _blur(both).chunk(4)
+    c1, c2 = 0.01**2, 0.03**2
+    means = mean_p * mean_t
+    mean_squares = mean_p**2 + mean_t**2
+    similarity = (2 * means + c1) * (2 * (product - means) + c2)
+    similarity = similarity / ((mean_squares + c1) * (squares - mean_squares + c2))
+    whole = functional.max_pool2d((~valid).float(), _WINDOW, stride=1) == 0  # (B, H − 10, W − 10)
+    return _masked_mean(1 - similarity, whole[:, None])
+
+
+def _blur(images: Tensor) -> Tensor:
+    """Gaussian mean over each window within the image: (B, C, H, W) -> (B, C, H − 10, W − 10)."""
+    offsets = torch.arange(_WINDOW, dtype=images.dtype, device=images.device) - _WINDOW // 2
+    weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
+    weights = weights / weights.sum()
+    batch, bands, height, width = images.shape
+    flat = images.reshape(batch * bands, 1, height, width)
+    flat = functional.conv2d(functional.conv2d(flat, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+    return flat.reshape(batch, bands, *flat.shape[-2:])
+
+
+def spectral_angle_loss(prediction: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """Mean angle in radians between the spectra of valid pixels, of images in reflectance.
+
+    Equal to the angle but for its two kinks, which would throw single pixels about: near 0 the root is rounded off
+    (gradient 0 at equal spectra, where that of the angle jumps), and a spectrum shorter than 0.001 counts as if it
+    had that length, so that a black pixel pulls with a finite force.
+    """
+    prediction, truth = _clean(prediction, truth, valid)
+    first, second = _unit(prediction), _unit(truth)
+    # 2·atan2(|u − v|, |u + v|): an arc cosine has no digits left where the angle is small.
+    apart, along = _rounded_length(first - second), _rounded_length(first + second)
+    angle = 2 * torch.atan2(apart, along + 1e-6)
+    return _masked_mean(angle, valid)
+
+
+def _unit(spectra: Tensor) -> Tensor:
+    """(B, C, H, W) -> of length 1, or shorter where the spectrum is too dark to have a direction."""
+    return spectra * torch.rsqrt((spectra * spectra).sum(dim=1, keepdim=True).clamp(min=_DARKEST**2))
+
+
+def _rounded_length(spectra: Tensor) -> Tensor:
+    """Length over the bands, (B, H, W): 0 at 0, with a gradient of 0 there instead of none."""
+    rounding = 1e-3
+    return ((spectra * spectra).sum(dim=1) + rounding**2).sqrt() - rounding
+
+
+def _patch_weight(logits: Tensor, valid: Tensor | None) -> Tensor:
+    """How much of each patch is valid: (B, 1, h, w). The cells stand for the middle of the patches they judge."""
+    if valid is None:
+        return torch.ones_like(logits)
+    return functional.adaptive_avg_pool2d(valid[:, None].to(logits.dtype), (logits.shape[-2], logits.shape[-1]))
+
+
+def _mean_over_scales(losses: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).mean()
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in ADVERSARIAL:
+        raise ValueError(f"expected an adversarial loss out of {', '.join(ADVERSARIAL)}, found {kind!r}")
+
+
+def adversarial_discriminator_loss(
+    real: Sequence[Sequence[Tensor]],
+    fake: Sequence[Sequence[Tensor]],
+    *,
+    kind: str = "hinge",
+    valid: Tensor | None = None,
+) -> Tensor:
+    """What the discriminator minimises: real above, fake below; mean over scales and patches.
+
+    Args:
+        real: Per scale the feature maps of the true images, the logits (B, 1, h, w) last.
+        fake: The same of the made ones, which were made without a gradient.
+        kind: `hinge`: max(0, 1 − real) + max(0, 1 + fake); `lsgan`: ((real − 1)² + fake²) / 2.
+        valid: (B, H, W) of the true images; both images should hold the same values where it is False.
+    """
+    _check_kind(kind)
+    losses = []
+    for real_maps, fake_maps in zip(real, fake, strict=True):
+        true_logits, made_logits = real_maps[-1].float(), fake_maps[-1].float()
+        if kind == "hinge":
+            loss = functional.relu(1 - true_logits) + functional.relu(1 + made_logits)
+        else:
+            loss = ((true_logits - 1) ** 2 + made_logits**2) / 2
+        losses.append(_masked_mean(loss, _patch_weight(true_logits, valid)))
+    return _mean_over_scales(losses)
+
+
+def adversarial_generator_loss(
+    fake: Sequence[Sequence[Tensor]], *, kind: str = "hinge", valid: Tensor | None = None
+) -> Tensor:
+    """What the generator minimises: `hinge`: −fake; `lsgan`: (fake − 1)² / 2; mean over scales and patches."""
+    _check_kind(kind)
+    losses = []
+    for maps in fake:
+        logits = maps[-1].float()
+        loss = -logits if kind == "hinge" else (logits - 1) ** 2 / 2
+        losses.append(_masked_mean(loss, _patch_weight(logits, valid)))
+    return _mean_over_scales(losses)
+
+
+def feature_matching_loss(
+    real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[Tensor]], *, valid: Tensor | None = None
+) -> Tensor:
+    """Mean absolute difference of the discriminator's features, logits left out (Wang et al., pix2pixHD).
+
+    The true image's features are a fixed goal: no gradient flows into them.
+    """
+    losses = []
+    for real_maps, fake_maps in zip(real, fake, strict=True):
+        for true_map, made_map in zip(real_maps[:-1], fake_maps[:-1], strict=True):
+            difference = (made_map.float() - true_map.detach().float()).abs()
+            losses.append(_masked_mean(difference, _patch_weight(difference[:, :1], valid)))
+    return _mean_over_scales(losses)
+
+
+def r1_penalty(real: Sequence[Sequence[Tensor]], images: Tensor) -> Tensor:
+    """Squared gradient of the logits at the true images (Mescheder et al. 2018), mean over the batch.
+
+    Keeps a discriminator from becoming arbitrarily steep where there are few images. The sum over a scale's patches
+    is divided by their number, so that one weight serves every image size.
+
+    Args:
+        real: What the discriminator says of `images`.
+        images: (B, C, H, W), which must have required a gradient before they were judged.
+    """
+    total = _mean_over_scales([maps[-1].float().mean(dim=(1, 2, 3)).sum() for maps in real])
+    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
+    # Each logit's share of the mean is 1 / patches: undone by the number of pixels per image.
+    return (gradient.float() ** 2).sum(dim=(1, 2, 3)).mean() * math.prod(images.shape[-2:])
