@@ -130,6 +130,7 @@ class DatasetInfo:
     """`dataset.json`.
 
     Attributes:
+        name: What it holds, for people; not the name of its folder, so that the same work gives the same bytes.
         sources: Folder -> bands, unit, dtype, nodata.
         statistics: Of the train split only: folder -> band -> count, mean, std, min, max; for land cover
             class id -> pixels.
@@ -208,7 +209,8 @@ class DatasetFolder:
     @property
     def optical_bands(self) -> tuple[str, ...]:
         """The optical bands, in file order; empty where the dataset has no optical source."""
-        return tuple(self.info.sources.get("S2", {}).get("bands", ()))
+        found = next((self.info.sources[f] for f in ("S2", "S2_CLOUDY") if f in self.info.sources), {})
+        return tuple(found.get("bands", ()))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def build_world(out: Path, options: WorldOptions, *, workers: int = 1) -> Datase
         }  # fmt: skip
         finish_dataset(
             folder, [record for result in results.values() for record in result["records"]],
-            name=out.name, tile_size=options.tile_size, pixel_size=PIXEL_M, sources=options.sources,
+            name=f"world-{options.variant}-{options.seed}", tile_size=options.tile_size, pixel_size=PIXEL_M, sources=options.sources,
             landcover_scheme=SCHEME, split_mode="scene", split_ratio=parse_ratio(SPLIT_RATIO), seed=options.seed,
             provenance={**made_by("world", options.as_arguments()), "world": world},
         )  # fmt: skip

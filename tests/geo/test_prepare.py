@@ -41,7 +41,7 @@ def whole(dataset: Path, source: str) -> tuple[np.ndarray, Affine]:
 def content(folder: Path) -> dict[str, str]:
     return {
         str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*.tif"))
-    } | {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in ("tiles.csv",)}
+    } | {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in ("tiles.csv", "dataset.json")}
 
 
 ONE = ("--tile-size", 64, "--workers", 1, "--split", "1:0:0")
