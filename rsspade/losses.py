@@ -18,8 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 __all__ = [
-    "ADVERSARIAL", "discriminator_loss", "generator_loss", "feature_matching_loss", "l1_loss",
-    "r1_penalty", "spectral_angle_loss", "ssim_loss",
+    "ADVERSARIAL",
+    "adversarial_discriminator_loss",
+    "adversarial_generator_loss",
+    "feature_matching_loss",
+    "l1_loss",
+    "r1_penalty",
+    "spectral_angle_loss",
+    "ssim_loss",
 ]  # fmt: skip
 
 ADVERSARIAL = ("hinge", "lsgan")
@@ -132,7 +138,7 @@ def _check_kind(kind: str) -> None:
         raise ValueError(f"expected an adversarial loss out of {', '.join(ADVERSARIAL)}, found {kind!r}")
 
 
-def discriminator_loss(
+def adversarial_discriminator_loss(
     real: Sequence[Sequence[Tensor]],
     fake: Sequence[Sequence[Tensor]],
     *,
@@ -159,7 +165,9 @@ def discriminator_loss(
     return _mean_over_scales(losses)
 
 
-def generator_loss(fake: Sequence[Sequence[Tensor]], *, kind: str = "hinge", valid: Tensor | None = None) -> Tensor:
+def adversarial_generator_loss(
+    fake: Sequence[Sequence[Tensor]], *, kind: str = "hinge", valid: Tensor | None = None
+) -> Tensor:
     """What the generator minimises: `hinge`: −fake; `lsgan`: (fake − 1)² / 2; mean over scales and patches."""
     _check_kind(kind)
     losses = []

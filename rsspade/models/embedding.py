@@ -114,28 +114,28 @@ class SourceEmbedding(nn.Module):
     """The features of one source on the grid, or of its absence.
 
     One 3×3 convolution at the source's own resolution, and a learned vector that stands in for a source that a
-    sample does not have.
+    sample does not have. Where the source is replaced by zeros the convolution gives zeros, so that its bias and the
+    vector can be exchanged per sample: this costs no pass over the pixels.
 
     Args:
         channels: Cs.
         width: E.
-
-    Shapes: x (B, Cs, h, w), present (B,) -> (B, E, H, W).
     """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        bound = (9 * channels) ** -0.5
+        self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
         self.absent = nn.Parameter(torch.randn(width) * 0.1)
 
     def forward(self, x: Tensor, present: Tensor, size: tuple[int, int]) -> Tensor:
-        """Embed the samples that have the source; the others get the learned vector."""
-        features = _to_grid(self.conv(_only_present(x, present)), size)
-        return torch.where(present[:, None, None, None], features, self.absent[:, None, None])
+        """The features without their offset: x (B, Cs, h, w), present (B,) -> (B, E, H, W)."""
+        return _to_grid(self.conv(_only_present(x, present)), size)
 
-    def without(self, batch: int, size: tuple[int, int]) -> Tensor:
-        """The features where no sample has the source: (B, E, H, W)."""
-        return self.absent[:, None, None].expand(batch, -1, *size)
+    def offset(self, present: Tensor) -> Tensor:
+        """What is to be added: (B,) -> (B, E)."""
+        return torch.where(present[:, None], self.bias, self.absent)
 
 
 class Embeddings(nn.Module):
@@ -152,6 +152,7 @@ class Embeddings(nn.Module):
     def __init__(self, sources: Mapping[str, int], width: int, *, season: bool) -> None:
         super().__init__()
         self.sources = dict(sources)
+        self.width = width
         self.by_source = nn.ModuleDict({name: SourceEmbedding(count, width) for name, count in sources.items()})
         self.num_features = width * len(sources)
         self.season = nn.Linear(len(SEASON_CHANNELS), self.num_features) if season else None
@@ -161,15 +162,20 @@ class Embeddings(nn.Module):
     ) -> Tensor:
         """Embed all sources; one that is left out is absent in the whole batch."""
         size = check_inputs(conditions, present, self.sources)
-        batch = len(next(iter(conditions.values())))
-        parts = []
+        like = next(iter(conditions.values()))
+        nobody = torch.zeros(len(like), dtype=torch.bool, device=like.device)
+        parts, offsets = [], []
         for name, module in self.by_source.items():
             assert isinstance(module, SourceEmbedding)
-            given = name in conditions
-            parts.append(module(conditions[name], present[name], size) if given else module.without(batch, size))
-        features = torch.cat(parts, dim=1)
-        season = season_or_unknown(season, features, with_season=self.season is not None)
+            if name in conditions:
+                parts.append(module(conditions[name], present[name], size))
+            else:
+                parts.append(like.new_zeros(len(like), self.width, *size))
+            offsets.append(module.offset(present[name] if name in conditions else nobody))
+        offset = torch.cat(offsets, dim=1)
+        season = season_or_unknown(season, like, with_season=self.season is not None)
         if self.season is not None:
             # Before the activation: so the season can decide what a pixel's features mean, not only tint the image.
-            features = features + self.season(season)[:, :, None, None]
-        return functional.leaky_relu(features, 0.2)
+            offset = offset + self.season(season)
+        features = torch.cat(parts, dim=1)
+        return functional.leaky_relu(features + offset[:, :, None, None].to(features.dtype), 0.2, inplace=True)

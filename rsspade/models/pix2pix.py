@@ -77,10 +77,10 @@ class Pix2PixGenerator(nn.Module):
         x = padding.apply(x)
         skips = []
         for conv, norm in zip(self.down, self.down_norms, strict=True):
-            x = functional.leaky_relu(norm(conv(x)), 0.2)
+            x = functional.leaky_relu(norm(conv(x)), 0.2, inplace=True)
             skips.append(x)
         skips.pop()
         for up, norm in zip(self.up, self.up_norms, strict=True):
-            x = torch.cat([functional.relu(norm(up(x))), skips.pop()], dim=1)
+            x = torch.cat([functional.relu(norm(up(x)), inplace=True), skips.pop()], dim=1)
         image: Tensor = self.head(x)
         return padding.crop(image)

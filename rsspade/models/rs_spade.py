@@ -110,7 +110,7 @@ class EncoderBlock(nn.Module):
         x = self.conv(x)
         if self.norm is not None:
             x = self.norm(x)
-        return functional.leaky_relu(x, 0.2)
+        return functional.leaky_relu(x, 0.2, inplace=True)
 
 
 class DecoderBlock(nn.Module):
@@ -135,4 +135,4 @@ class DecoderBlock(nn.Module):
             x = self.modulation(x, cond)
         elif self.norm is not None:
             x = self.norm(x)
-        return functional.relu(x)
+        return functional.relu(x, inplace=True)

@@ -12,6 +12,7 @@ where nearest neighbours would alias radar and relief; any number of output band
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
@@ -99,9 +100,13 @@ class ResidualBlock(nn.Module):
             self.conv_shortcut = spectral_norm(nn.Conv2d(in_channels, out_channels, 1, bias=False))
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
-        y = self.conv_1(functional.relu(self.modulation_1(x, cond)))
-        y = self.conv_2(functional.relu(self.modulation_2(y, cond)))
-        shortcut = self.conv_shortcut(functional.relu(self.modulation_shortcut(x, cond))) if self.changes_width else x
+        y = self.conv_1(functional.relu(self.modulation_1(x, cond), inplace=True))
+        y = self.conv_2(functional.relu(self.modulation_2(y, cond), inplace=True))
+        shortcut = (
+            self.conv_shortcut(functional.relu(self.modulation_shortcut(x, cond), inplace=True))
+            if self.changes_width
+            else x
+        )
         out: Tensor = shortcut + y
         return out
 
@@ -119,6 +124,5 @@ class HiddenModulation(nn.Module):
         self.scale_and_shift = nn.Conv2d(hidden_width, 2 * num_features, 3, padding=1)
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
-        scale, shift = self.scale_and_shift(functional.relu(self.hidden(cond))).chunk(2, dim=1)
-        modulated: Tensor = self.norm(x) * (1 + scale) + shift
-        return modulated
+        scale, shift = self.scale_and_shift(functional.relu(self.hidden(cond), inplace=True)).chunk(2, dim=1)
+        return torch.addcmul(shift, self.norm(x), 1 + scale)

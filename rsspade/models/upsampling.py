@@ -3,6 +3,7 @@
 Shape letters: B batch, C features, H W pixels.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,13 +21,17 @@ class UpConvolution(nn.Module):
     Shapes: (B, C_in, H, W) -> (B, C_out, 2H, 2W).
     """
 
+    spread: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)  # holds the weights, is not called
+        # Along one axis the four taps of a transposed convolution are sums of the three of the convolution.
+        along = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+        self.register_buffer("spread", torch.kron(along, along), persistent=False)  # (9, 16)
 
     def forward(self, x: Tensor) -> Tensor:
         """Double and convolve."""
-        padded = functional.pad(self.conv.weight.flip(-2, -1).transpose(0, 1), (1, 1, 1, 1))  # (C_in, C_out, 5, 5)
-        rows = padded[..., 1:, :] + padded[..., :-1, :]
-        kernel = rows[..., 1:] + rows[..., :-1]  # (C_in, C_out, 4, 4)
+        weight = self.conv.weight.transpose(0, 1)  # (C_in, C_out, 3, 3)
+        kernel = (weight.flatten(-2) @ self.spread).view(*weight.shape[:2], 4, 4)
         return functional.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
