@@ -1,0 +1,32 @@
+"""The README keeps its word: its Python runs, its commands and pictures exist."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from rsspade.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_python_in_the_readme_runs(tmp_path, make_dataset, monkeypatch):
+    make_dataset(tmp_path / "my-dataset")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    scope: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(textwrap.dedent(block), "README.md", "exec"), scope)
+    assert scope["batch"].optical.shape == (4, 4, 64, 64)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.name)
+def test_every_command_and_file_named_exists(path):
+    text = path.read_text()
+    used = set(re.findall(r"(?:^\s*|`|\$ |&& )rsspade ([a-z]+)", text, re.MULTILINE))
+    assert used <= set(COMMANDS)
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
