@@ -136,7 +136,7 @@ def _wild(
     ids[_share(stones, np.maximum(np.maximum(dry, cold), steep))] = LandCover.BARE
     snow_line = 3.4 - 1.5 * np.cos(2 * np.pi * (where.day - 215) / 365.25)
     warmth = temperature + 0.09 * np.clip(terrain.slope - 28, 0, 40) - 0.25 * terrain.hollow
-    if where.kind.ridged:
+    if where.landscape == "mountains":
         # Every mountain scene has some snow and none drowns in it: few scenes share out a class evenly by luck.
         snow_line = float(np.clip(snow_line, *np.quantile(warmth, (0.06, 0.2))))
     ids[warmth < snow_line] = LandCover.SNOW
