@@ -171,7 +171,14 @@ def plan_classes(paths: Sequence[Path], scheme: Scheme) -> Mosaic:
 
 def plan_clouds(paths: Sequence[Path]) -> Mosaic:
     """A cloud mask of ours (0, 1, 2, 255), a binary one, or Sentinel-2's scene classification."""
-    return _categorical(paths, "cloud mask", ("scl", "cloud", "cloud_mask", "mask", "cld"))[0]
+    mosaic, samples = _categorical(paths, "cloud mask", ("scl", "cloud", "cloud_mask", "mask", "cld"))
+    found = {float(v) for values in samples for v in np.unique(values[np.isfinite(values)])}
+    if found == {0.0, 255.0}:
+        raise InputError(
+            explain(mosaic.parts[0].file.path, expected="a mask of 0 clear, 1 cloud, 2 shadow, 255 unknown", found="0 and 255 only, and 255 may be cloud or unknown",
+                    fix="Write cloud as 1, or declare 255 as nodata if it is: `rio edit-info --nodata 255 FILE`.")
+        )  # fmt: skip
+    return mosaic
 
 
 def _categorical(paths: Sequence[Path], what: str, names: Sequence[str]) -> tuple[Mosaic, list[np.ndarray]]:

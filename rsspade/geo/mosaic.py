@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import rasterio
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform as transform_points
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from rsspade.geo.elevation import ELEVATION_MARGIN, resample_elevation
 from rsspade.geo.grid import Bounds, Grid
-from rsspade.geo.raster import RasterFile, reading
+from rsspade.geo.raster import RasterFile, read_bands
 
 __all__ = ["Kind", "Mosaic", "Part", "fitted", "outline", "read_on_grid"]
 
@@ -61,12 +62,16 @@ class Mosaic:
 
 def fitted(mosaic: Mosaic, grid: Grid) -> Mosaic:
     """The mosaic with each part's resampling settled for a grid, once, so that no window can differ."""
-    parts = []
-    for part in mosaic.parts:
-        _, _, width, height = _source_window(part.file, grid, 1)
-        grows = max((width - 2) / grid.width, (height - 2) / grid.height) > 1.2
-        parts.append(replace(part, grows=grows))
-    return replace(mosaic, parts=tuple(parts))
+    return replace(mosaic, parts=tuple(replace(p, grows=_step(p.file, grid) > 1.2) for p in mosaic.parts))
+
+
+def _step(file: RasterFile, grid: Grid) -> float:
+    """How many pixels of a file one pixel in the middle of the grid is wide or high, whichever is more."""
+    column, row = grid.width / 2, grid.height / 2
+    corners = [grid.transform * place for place in ((column, row), (column + 1, row), (column, row + 1))]
+    found = transform_points(CRS.from_string(grid.crs), CRS.from_string(file.crs), *zip(*corners, strict=True))
+    places = np.array([~file.affine * place for place in zip(found[0], found[1], strict=True)])
+    return float(np.hypot(*(places[1:] - places[0]).T).max())
 
 
 def outline(mosaic: Mosaic, crs: str) -> Bounds:
@@ -141,7 +146,7 @@ def _read_group(
     column, row, width, height = window
     joined = np.full((len(group[0].bands), height, width), np.nan, np.float32)
     for part, (source, at) in pieces:
-        values = _read_part(part, source)
+        values = read_bands(part.file, part.indexes, window=Window(*source))
         if convert is not None:
             values = convert(values, part)
         target = joined[:, at[1] : at[1] + values.shape[1], at[0] : at[0] + values.shape[2]]
@@ -205,16 +210,6 @@ def _overlap(
     if left >= right or top >= bottom:
         return None
     return (left - shift_x, top - shift_y, right - left, bottom - top), (left - column, top - row)
-
-
-def _read_part(part: Part, source: tuple[int, int, int, int]) -> np.ndarray:
-    column, row, width, height = source
-    with reading(part.file.path), rasterio.open(part.file.path) as src:
-        values = src.read(list(part.indexes), window=Window(column, row, width, height)).astype(np.float32)
-    if part.file.nodata is not None:
-        values[values == np.float32(part.file.nodata)] = np.nan
-    values[~np.isfinite(values)] = np.nan
-    return np.asarray(values)
 
 
 def _kernel(part: Part, kind: Kind) -> Resampling:

@@ -17,7 +17,7 @@ import numpy as np
 
 from rsspade.errors import InputError, explain
 
-__all__ = ["OFFSET", "detect_offset"]
+__all__ = ["OFFSET", "detect_offset", "stated_offset"]
 
 OFFSET = -1000
 """What has to be added to digital numbers from processing baseline 04.00 on."""
@@ -68,6 +68,12 @@ def detect_offset(
                     found=f"neither (the darkest band starts at {darkest:.0f})", fix=_FIX)
         )  # fmt: skip
     return decided
+
+
+def stated_offset(names: Iterable[str], tags: Mapping[str, str]) -> int | None:
+    """What metadata and names say of the offset, without a look at the pixels; None where they say nothing."""
+    stated = _from_tags(tags)
+    return _from_names(tuple(names)) if stated is None else stated
 
 
 def _from_tags(tags: Mapping[str, str]) -> int | None:

@@ -16,7 +16,7 @@ from rsspade.errors import InputError, explain
 from rsspade.geo import optical
 from rsspade.geo.inputs import acquisition_date, plan_clouds, refuse_empty
 from rsspade.geo.mosaic import Kind, Mosaic, Part
-from rsspade.geo.offset import detect_offset
+from rsspade.geo.offset import OFFSET, detect_offset, stated_offset
 from rsspade.geo.raster import RasterFile, inspect_raster, raster_files, sample
 from rsspade.geo.safe import is_safe, open_safe
 from rsspade.sources import SENTINEL2_PRODUCT_NAMES
@@ -26,12 +26,10 @@ __all__ = ["OpticalInput", "plan_optical"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Radiometry:
-    """Reflectance = (value + offset) / scale, unless the file itself declares another way (`gain`, `bias`)."""
+    """Reflectance = (value + offset) / scale, after what the file itself declares (see `read_bands`)."""
 
     scale: float
     offset: int
-    gain: float | None = None
-    bias: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +44,6 @@ class OpticalInput:
     def to_reflectance(self, values: np.ndarray, part: Part) -> np.ndarray:
         """Raw values of a part -> reflectance, NaN where there is nothing."""
         how = self.radiometry[str(part.file.path)]
-        if how.gain is not None:
-            return np.asarray(values * np.float32(how.gain) + np.float32(how.bias), np.float32)
         return optical.to_reflectance(values, offset=how.offset, scale=how.scale)
 
     def describe(self) -> dict[str, object]:
@@ -82,8 +78,8 @@ def plan_optical(paths: Sequence[Path], wanted: Sequence[str], offset: str) -> O
         masks += [product.scl] if product.scl else []
         dates |= {product.date} if product.date else set()
     if plain:
-        found = _plain_parts([inspect_raster(p) for p in plain], wanted)
-        radiometry |= _plain_radiometry(found, wanted, offset)
+        found, others = _plain_parts([inspect_raster(p) for p in plain], wanted)
+        radiometry |= _plain_radiometry(found, others, wanted, offset)
         parts += found
     absent = [name for n, name in enumerate(wanted) if not any(n in p.bands for p in parts)]
     if absent:
@@ -97,8 +93,10 @@ def plan_optical(paths: Sequence[Path], wanted: Sequence[str], offset: str) -> O
     )  # fmt: skip
 
 
-def _plain_parts(files: Sequence[RasterFile], wanted: Sequence[str]) -> list[Part]:
-    parts = []
+def _plain_parts(files: Sequence[RasterFile], wanted: Sequence[str]) -> tuple[list[Part], dict[str, list[RasterFile]]]:
+    """The parts that supply the wanted bands, and the files of one other band each."""
+    parts: list[Part] = []
+    others: dict[str, list[RasterFile]] = defaultdict(list)
     for file in files:
         if file.count > 1:
             indexes = optical.resolve_bands(file.descriptions, file.count, wanted, file.path)
@@ -111,7 +109,9 @@ def _plain_parts(files: Sequence[RasterFile], wanted: Sequence[str]) -> list[Par
             )  # fmt: skip
         if name in wanted:
             parts.append(Part(file=file, indexes=(1,), bands=(wanted.index(name),)))
-    return parts
+        elif name is not None:
+            others[name].append(file)
+    return parts, others
 
 
 def _measured(part: Part) -> np.ndarray:
@@ -120,42 +120,68 @@ def _measured(part: Part) -> np.ndarray:
     return values
 
 
-def _plain_radiometry(parts: Sequence[Part], wanted: Sequence[str], offset: str) -> dict[str, Radiometry]:
-    """One answer for all plain files of a scene, except for those that declare a scale of their own."""
+def _plain_radiometry(
+    parts: Sequence[Part], others: dict[str, list[RasterFile]], wanted: Sequence[str], offset: str
+) -> dict[str, Radiometry]:
+    """One answer for all plain files of a scene, another for those that declare a scale or an offset themselves."""
     out: dict[str, Radiometry] = {}
-    open_parts = []
-    for part in parts:
-        index = part.indexes[0] - 1
-        gain, bias = part.file.scales[index], part.file.offsets[index]
-        if gain != 1 or bias != 0:
-            out[str(part.file.path)] = Radiometry(scale=1.0, offset=0, gain=gain, bias=bias)
+    for declared in (True, False):
+        some = [p for p in parts if _declares(p.file) is declared]
+        if not some:
+            continue
+        where = some[0].file.path
+        unwanted = {name: [f for f in files if _declares(f) is declared] for name, files in others.items()}
+        pooled = _pooled_bands(some, unwanted, wanted)
+        scale = optical.detect_scale(np.concatenate(list(pooled.values())), where)
+        if scale == 1 or declared:
+            found = 0
+        elif offset == "auto":
+            _refuse_mixed_baselines(some)
+            names = [name for p in some for name in _names(p.file)]
+            found = detect_offset(pooled, names=names, tags=some[0].file.tags, where=where)
         else:
-            open_parts.append(part)
-    if not open_parts:
-        return out
-    pooled = _pooled_bands(open_parts, wanted)
-    where = open_parts[0].file.path
-    scale = optical.detect_scale(np.concatenate(list(pooled.values())), where)
-    if scale == 1:
-        found = 0
-    elif offset == "auto":
-        names = [part for p in open_parts for part in p.file.path.parts[-4:]]
-        found = detect_offset(pooled, names=names, tags=open_parts[0].file.tags, where=where)
-    else:
-        found = int(offset)
-    return out | {str(p.file.path): Radiometry(scale=scale, offset=found) for p in open_parts}
+            found = int(offset)
+        out |= {str(p.file.path): Radiometry(scale=scale, offset=found) for p in some}
+    return out
 
 
-def _pooled_bands(parts: Sequence[Part], wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Band -> sample of all files, every band that they hold: those not wanted tell about the offset too."""
+def _declares(file: RasterFile) -> bool:
+    return any(s != 1 for s in file.scales) or any(o != 0 for o in file.offsets)
+
+
+def _names(file: RasterFile) -> tuple[str, ...]:
+    """The words in which a product's name may stand: the file's, and the folders' of a SAFE product."""
+    return file.path.parts[-4:]
+
+
+def _refuse_mixed_baselines(parts: Sequence[Part]) -> None:
+    """One offset serves all files of a scene, so their names and metadata may not state different ones."""
+    stated: dict[int, Path] = {}
+    for part in parts:
+        own = stated_offset(_names(part.file), part.file.tags)
+        if own is not None:
+            stated.setdefault(own, part.file.path)
+    if len(stated) > 1:
+        raise InputError(
+            explain(stated[OFFSET], expected="files with one offset in a scene", found=f"an offset of {OFFSET} here and of 0 in {stated[0].name}, as their processing baselines say",
+                    fix="Make a scene of each with --scenes, or bring them to one offset and give it with --s2-offset.")
+        )  # fmt: skip
+
+
+def _pooled_bands(
+    parts: Sequence[Part], others: dict[str, list[RasterFile]], wanted: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Band -> sample of all files, every band that there is: those not wanted tell about the offset too."""
     pooled: dict[str, list[np.ndarray]] = defaultdict(list)
+    for name, files in others.items():
+        pooled[name] = [sample(file, [1], side=400).ravel() for file in files]
     for part in parts:
         held = _known_bands(part.file) if part.file.count > 1 else {wanted[part.bands[0]]: 1}
         held = held or {wanted[b]: i for b, i in zip(part.bands, part.indexes, strict=True)}
         for name, plane in zip(held, sample(part.file, list(held.values()), side=400), strict=True):
             pooled[name].append(plane.ravel())
     most = max(map(len, pooled.values()))
-    return {name: np.concatenate(planes) for name, planes in pooled.items() if len(planes) == most}
+    return {name: np.concatenate(planes) for name, planes in pooled.items() if len(planes) == most}  # seen everywhere
 
 
 def _known_bands(file: RasterFile) -> dict[str, int]:

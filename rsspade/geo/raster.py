@@ -1,7 +1,8 @@
 """Raster files as they come: what a file says of itself, checked before anything is read from it.
 
-`inspect_raster` opens a file once and keeps what the rest needs; `sample` looks at a thinned copy of its
-pixels; `reading` turns GDAL's errors into one sentence that names the file.
+`inspect_raster` opens a file once and keeps what the rest needs; `read_bands` reads pixels as the file means
+them (declared nodata, masks and scales heeded), `sample` a thinned copy of them; `reading` turns GDAL's errors
+into one sentence that names the file.
 """
 
 import contextlib
@@ -12,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine, array_bounds
+from rasterio.windows import Window
 
 from rsspade.errors import InputError, explain
 from rsspade.geo.grid import Bounds
 
-__all__ = ["RasterFile", "inspect_raster", "raster_files", "reading", "sample"]
+__all__ = ["RasterFile", "inspect_raster", "raster_files", "read_bands", "reading", "sample"]
 
 _EXTENSIONS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 
@@ -41,6 +43,7 @@ class RasterFile:
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     tags: dict[str, str]
+    has_mask: bool = False  # a mask band or an alpha band says which pixels count
 
     @property
     def affine(self) -> Affine:
@@ -65,7 +68,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except RasterioError as err:
-        reason = " ".join(str(err.__cause__ or err).split())
+        reason = " ".join(str(err.__cause__ or err).split()).rstrip(".")
         raise InputError(
             explain(
                 path, expected="a readable raster", found=reason, fix="Is the file whole? Copy or download it again."
@@ -82,11 +85,17 @@ def inspect_raster(path: Path) -> RasterFile:
             path=path, crs=src.crs.to_string() if src.crs else "", transform=tuple(src.transform)[:6], width=src.width,
             height=src.height, count=src.count, dtype=src.dtypes[0], nodata=src.nodata, descriptions=tuple(src.descriptions),
             units=tuple(src.units), scales=tuple(src.scales), offsets=tuple(src.offsets), tags=dict(src.tags()),
+            has_mask=any(MaskFlags.per_dataset in flags for flags in src.mask_flag_enums),
         )  # fmt: skip
     if not found.crs:
         raise InputError(
             explain(path, expected="a coordinate reference system", found="none",
                     fix="Assign it, for instance with `rio edit-info --crs EPSG:… FILE`.")
+        )  # fmt: skip
+    if not (crs_of(found).is_geographic or crs_of(found).is_projected):
+        raise InputError(
+            explain(path, expected="a coordinate reference system with a place on the Earth", found=f"a local one, {found.crs[:60]}",
+                    fix="Assign the true one, for instance with `rio edit-info --crs EPSG:… FILE`.")
         )  # fmt: skip
     a = found.affine
     if a.is_identity or a.b != 0 or a.d != 0 or a.e >= 0 or a.a <= 0:
@@ -98,14 +107,37 @@ def inspect_raster(path: Path) -> RasterFile:
 
 
 def sample(file: RasterFile, indexes: Sequence[int], side: int = 512) -> np.ndarray:
-    """A thinned copy of the bands, at most `side` pixels a side, as float64 with declared nodata as NaN."""
-    shape = (len(indexes), min(side, file.height), min(side, file.width))
+    """A thinned copy of the bands, at most `side` pixels a side, as float64 with nodata as NaN."""
+    return read_bands(file, indexes, shape=(min(side, file.height), min(side, file.width))).astype(np.float64)
+
+
+def read_bands(
+    file: RasterFile, indexes: Sequence[int], *, window: Window | None = None, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Bands of a file as float32, NaN where the file says that a pixel holds nothing, declared scales applied.
+
+    Args:
+        file: The file.
+        indexes: Its bands, counted from 1.
+        window: The part to read; the whole file by default.
+        shape: Rows and columns of a thinned copy.
+    """
+    out_shape = None if shape is None else (len(indexes), *shape)
     with reading(file.path), rasterio.open(file.path) as src:
-        values = src.read(list(indexes), out_shape=shape, resampling=Resampling.nearest)
-    values = values.astype(np.float64)
-    if file.nodata is not None:
-        values[values == file.nodata] = np.nan
-    values[~np.isfinite(values)] = np.nan
+        values = src.read(list(indexes), window=window, out_shape=out_shape, resampling=Resampling.nearest)
+        with np.errstate(over="ignore"):  # a fill value of 64 bits becomes infinite, and is missing then
+            values = values.astype(np.float32)
+            nodata = None if file.nodata is None else np.float32(file.nodata)
+        missing = ~np.isfinite(values)
+        if nodata is not None:
+            missing |= values == nodata
+        if file.has_mask:
+            missing |= src.dataset_mask(window=window, out_shape=shape) == 0
+    for plane, index in zip(values, indexes, strict=True):
+        scale, offset = file.scales[index - 1], file.offsets[index - 1]
+        if scale != 1 or offset != 0:
+            plane[...] = plane * np.float64(scale) + offset
+    values[missing] = np.nan
     return np.asarray(values)
 
 

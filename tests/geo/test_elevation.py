@@ -45,9 +45,9 @@ def by_us(coarse: np.ndarray) -> np.ndarray:
     return resample_elevation(coarse, COARSE, UTM, FINE, UTM, (SIZE, SIZE))
 
 
-def lattice(heights: np.ndarray) -> float:
+def lattice(heights: np.ndarray, slope: np.ndarray | None = None) -> float:
     """Power of the slope at a period of 30 m over that of the frequencies beside it; the worse of x and y."""
-    slope = terrain_derivatives(heights, 10.0)[1, 30:-30, 30:-30].astype(np.float64)
+    slope = (terrain_derivatives(heights, 10.0)[1] if slope is None else slope)[30:-30, 30:-30].astype(np.float64)
     worst = 0.0
     for rows in (slope, slope.T):
         n = rows.shape[1]
