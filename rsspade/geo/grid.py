@@ -91,6 +91,7 @@ def is_utm(crs: CRS) -> bool:
 def utm_crs_of(crs: CRS, bounds: Bounds, where: object) -> str:
     """The WGS 84 UTM zone at the middle of a box."""
     west, south, east, north = transform_bounds(crs, "EPSG:4326", *bounds)
+    east += 360 if east < west else 0  # across the antimeridian
     lon, lat = (west + east) / 2, (south + north) / 2
     if not (math.isfinite(lon) and -80.0 <= lat <= 84.0):
         raise InputError(

@@ -4,6 +4,7 @@ Everything that can be wrong with the inputs is found here, on thinned copies, b
 A plan is small and can travel to a worker; the work itself is in `prepare`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from rsspade.geo.inputs import RadarInput, plan_classes, plan_clouds, plan_eleva
 from rsspade.geo.mosaic import Mosaic, fitted, outline
 from rsspade.geo.optical import is_scl
 from rsspade.geo.optical_input import OpticalInput, plan_optical
-from rsspade.geo.raster import crs_of, inspect_raster, sample
+from rsspade.geo.raster import RasterFile, crs_of, inspect_raster, sample
 from rsspade.geo.scenes import INPUTS, SceneFiles
 from rsspade.landcover import find_map, scheme_named
 from rsspade.sources import DEFAULT_OPTICAL_BANDS
 
 __all__ = ["PrepareOptions", "ScenePlan", "plan_scene"]
+
+_LONGEST_SIDE_M = 1_000_000.0
+"""No scene is larger; files that are further apart are several scenes, and one UTM zone would not do for them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,12 +147,30 @@ def _common_grid(scene: str, mosaics: dict[str, Mosaic], options: PrepareOptions
             )  # fmt: skip
         box = common
     grid = lattice.clipped(box)
+    if max(grid.width, grid.height) * grid.pixel_size > _LONGEST_SIDE_M:
+        raise InputError(
+            explain(f"scene {scene}", expected=f"files of one place, at most {_LONGEST_SIDE_M / 1000:.0f} km across",
+                    found=f"{grid.width * grid.pixel_size / 1000:.0f}×{grid.height * grid.pixel_size / 1000:.0f} km", fix="Make a scene of each place with --scenes.")
+        )  # fmt: skip
     if min(grid.width, grid.height) < options.tile_size:
         raise InputError(
             explain(f"scene {scene}", expected=f"an area of at least one tile ({options.tile_size} px) that all sources cover",
                     found=f"{grid.width}×{grid.height} px of {grid.pixel_size:g} m", fix="Lower --tile-size, or name files that cover more.")
         )  # fmt: skip
+    _refuse_antimeridian(scene, grid, mosaics.values())
     return grid
+
+
+def _refuse_antimeridian(scene: str, grid: Grid, mosaics: Iterable[Mosaic]) -> None:
+    """Files in degrees end at the antimeridian, and a window across it would find nothing in them."""
+    for file in (part.file for mosaic in mosaics for part in mosaic.parts):
+        if crs_of(file).is_geographic:
+            west, _, east, _ = transform_bounds(grid.crs, file.crs, *grid.bounds)
+            if west > east:
+                raise InputError(
+                    explain(file.path, expected=f"a projected CRS, since scene {scene} crosses the antimeridian", found=file.crs,
+                            fix=f"Warp the file first, for instance with `gdalwarp -t_srs {grid.crs}`.")
+                )  # fmt: skip
 
 
 def _grid_of_source(name: str, mosaic: Mosaic, pixel_size: float) -> Grid:
@@ -173,12 +195,17 @@ def _grid_of_source(name: str, mosaic: Mosaic, pixel_size: float) -> Grid:
     return Grid.covering(target, transform_bounds(crs, target, *box, densify_pts=51), pixel_size)
 
 
+def _is_metric(file: RasterFile) -> bool:
+    crs = crs_of(file)
+    return bool(crs.is_projected and crs.linear_units_factor[1] == 1)
+
+
 def _grid_of_file(path: Path) -> Grid:
     file = inspect_raster(path)
-    if abs(file.pixel_size[0] - file.pixel_size[1]) > 1e-6 * file.pixel_size[0] or crs_of(file).is_geographic:
+    if abs(file.pixel_size[0] - file.pixel_size[1]) > 1e-6 * file.pixel_size[0] or not _is_metric(file):
         raise InputError(
             explain(path, expected="a grid of square pixels in metres", found=f"pixels of {file.pixel_size[0]:g}×{file.pixel_size[1]:g} in {file.crs}",
-                    fix="Give a raster in a projected CRS.")
+                    fix="Give a raster in a projected CRS in metres.")
         )  # fmt: skip
     west, _, _, north = file.bounds
     return Grid(

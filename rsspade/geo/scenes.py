@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def _is_date(text: str) -> bool:
     return re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None
 
 
+def _rows(table: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from table
+    except csv.Error as err:
+        raise InputError(
+            explain(
+                f"{path} line {table.line_num + 1}", expected="a table (CSV)", found=str(err), fix="Correct the line."
+            )
+        ) from err
+
+
 def read_scenes(path: Path) -> list[SceneFiles]:
     """Read a table with the columns scene, s2, s1, lulc, dem, cloud_mask, s1_date, s2_date.
 
@@ -80,7 +92,7 @@ def read_scenes(path: Path) -> list[SceneFiles]:
                     fix="Correct the first line.")
         )  # fmt: skip
     scenes: dict[str, SceneFiles] = {}
-    for row in table:
+    for row in _rows(table, path):
         where = f"{path} line {table.line_num}"
         if None in row or None in row.values():
             raise InputError(
@@ -92,13 +104,15 @@ def read_scenes(path: Path) -> list[SceneFiles]:
                 )
             )
         name = safe_name(row["scene"])
+        if not row["scene"].strip():
+            raise InputError(explain(where, expected="the name of a scene", found="none", fix="Name it."))
         if name in scenes:
             raise InputError(
                 explain(
                     where,
                     expected="each scene once",
-                    found=f"{name} again",
-                    fix="Put all its files into one line, separated by ';'.",
+                    found=f"{row['scene']!r}, which is {name!r} as a file's name, again",
+                    fix="Put all its files into one line, separated by ';', or rename one (letters, digits, '.', '_', '-').",
                 )
             )
         files = {
