@@ -5,9 +5,12 @@ that `rsspade --help` answers at once.
 """
 
 import argparse
+import contextlib
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -104,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments[1:])
     except SystemExit as stop:  # argparse has said what is wrong
         return stop.code if isinstance(stop.code, int) else 2
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _terminate_as_interrupt():
         warnings.simplefilter("default", RSSpadeWarning)
         warnings.showwarning = _show_warning
         try:
@@ -115,6 +118,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print(f"rsspade {arguments[0]}: interrupted.", file=sys.stderr)
             return 130
+        except _Terminated:
+            print(f"rsspade {arguments[0]}: terminated.", file=sys.stderr)
+            return 143
+
+
+class _Terminated(BaseException):
+    """Somebody sent SIGTERM: a queue whose time is up, a machine that shuts down."""
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM unwind the program as Ctrl-C does, so that it says what is kept and ends its workers."""
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _one_line(err: BaseException) -> str:

@@ -7,6 +7,7 @@ small JSON file when its own files are complete; a unit with such a file is not 
 
 import contextlib
 import errno
+import itertools
 import json
 import shutil
 import sys
@@ -20,10 +21,11 @@ from tqdm import tqdm
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
 
-__all__ = ["open_job", "progress_bar", "run_units"]
+__all__ = ["discard_units", "open_job", "progress_bar", "run_units"]
 
 T = TypeVar("T")
 _JOB, _LOCK, _UNITS = "job.json", ".lock", ".units"
+_AT_ONCE = 1000  # units that a cluster is told of at a time: each carries its arguments
 
 
 @contextlib.contextmanager
@@ -34,13 +36,16 @@ def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
         out: The final folder; must not hold anything yet.
         arguments: Everything that the result depends on, as JSON.
     """
+    if out.name in ("", ".."):
+        raise OutputError(explain(out, expected="a new folder", found="no name for one", fix="Choose another --out."))
     partial = out.with_name(out.name + ".partial")
-    _refuse_existing(out)
     with disk_errors(partial):
+        _refuse_existing(out)
         partial.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(partial / _LOCK)
+    lock = FileLock(partial / _LOCK)
     try:
-        lock.acquire(timeout=0)
+        with disk_errors(partial):
+            lock.acquire(timeout=0)
     except Timeout as err:
         raise OutputError(
             explain(
@@ -53,23 +58,26 @@ def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
     ours = finished = False
     try:
         _refuse_existing(out)  # it may have been finished while we waited for the file system
-        _check_arguments(partial, arguments)
-        ours = True
         with disk_errors(partial):
+            _check_arguments(partial, arguments)
+            ours = True
             (partial / _UNITS).mkdir(exist_ok=True)
             yield partial
             for leftover in partial.rglob(".*.tmp"):
                 leftover.unlink()
-            shutil.rmtree(partial / _UNITS)
-            (partial / _JOB).unlink()
-            (partial / _LOCK).unlink()
             if out.is_dir():
                 out.rmdir()  # an empty folder, as checked above
             partial.rename(out)
-        finished = True
+            finished = True
+            # Only now, so that whoever is stopped in between keeps either a job to continue or a whole dataset.
+            shutil.rmtree(out / _UNITS)
+            (out / _JOB).unlink()
+            (out / _LOCK).unlink()
     finally:
         if not ours:
             (partial / _LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.rmdir()  # where nothing but our lock was in it
         elif not finished and not any((partial / _UNITS).glob("*.json")):
             shutil.rmtree(partial, ignore_errors=True)  # nothing worth keeping
         elif not finished:
@@ -86,10 +94,12 @@ def disk_errors(where: Path) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: ("free space on the disk", "none left", "Free some; the same command continues."),
             errno.EDQUOT: ("space in your quota", "none left", "Free some; the same command continues."),
-            errno.EACCES: ("a folder that can be written", "no permission", "Choose another --out."),
+            errno.EACCES: ("a place that can be read and written", "no permission", "Change that, or choose another."),
             errno.EROFS: ("a folder that can be written", "a read-only file system", "Choose another --out."),
             errno.ENOTDIR: ("a folder", "a file in its place", "Choose another --out."),
             errno.EEXIST: ("a folder", "a file in its place", "Choose another --out."),
+            errno.ENOTEMPTY: ("a new folder", "files in it", "Choose another --out."),
+            errno.ENAMETOOLONG: ("a name of at most 255 bytes", "a longer one", "Choose a shorter --out."),
         }
         if isinstance(err, OutputError) or err.errno not in reasons:
             raise
@@ -120,11 +130,9 @@ def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             before = {}
-        changed = [k for k in sorted({*before, *arguments}) if before.get(k) != arguments.get(k)]
-        if changed:
-            k = changed[0]
+        if before != arguments:
             raise OutputError(
-                explain(partial, expected="an interrupted job with the same arguments", found=f"{k} {before.get(k)!r} there, {arguments.get(k)!r} now",
+                explain(partial, expected="an interrupted job with the same arguments", found=_first_difference(before, arguments),
                         fix="Repeat the first command to continue, or remove the folder to begin anew.")
             )  # fmt: skip
         return
@@ -138,6 +146,21 @@ def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:
             )
         )
     write_bytes_atomically(path, json.dumps(arguments, indent=1).encode())
+
+
+def _first_difference(before: Any, now: Any, name: str = "") -> str:  # noqa: ANN401 (JSON)
+    """In words: the innermost entry that differs, since a job's arguments may list thousands of files."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        key = next(k for k in sorted({*before, *now}) if before.get(k) != now.get(k))
+        return _first_difference(before.get(key), now.get(key), f"{name} {key}".strip())
+    there, here = (text if len(text) <= 120 else text[:120] + "…" for text in (repr(before), repr(now)))
+    return f"{name} {there} there, {here} now"
+
+
+def discard_units(partial: Path) -> None:
+    """Forget what is done: a job that found nothing to keep, and fails, then leaves nothing behind."""
+    for path in (partial / _UNITS).glob("*.json"):
+        path.unlink()
 
 
 def run_units(
@@ -183,18 +206,24 @@ def _run(
             yield _one_unit(partial, name, work, arguments)
         return
     with _dask_client(workers, scheduler) as client:
-        from distributed import as_completed
+        from distributed import KilledWorker, as_completed
 
         partial = partial.resolve()
-        futures = [
+        waiting = (
             client.submit(_one_unit, partial, name, work, arguments, pure=False, retries=0) for name, arguments in units
-        ]
+        )
+        running = as_completed(itertools.islice(waiting, _AT_ONCE))
         try:
-            for future in as_completed(futures):
+            for future in running:
                 yield future.result()
-        except BaseException:
-            client.cancel(futures)
-            raise
+                running.update(itertools.islice(waiting, 1))
+        except KilledWorker as err:
+            raise OutputError(
+                explain(partial, expected="workers that live", found=f"some that died at {err.args[0]}, perhaps for want of memory",
+                        fix="Pass fewer --workers; the same command continues.")
+            ) from err  # fmt: skip
+        finally:
+            client.cancel(list(running.futures))
 
 
 @contextlib.contextmanager

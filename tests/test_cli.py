@@ -46,3 +46,36 @@ def test_an_unknown_option_is_refused(name, capsys):
 def test_the_module_runs_as_the_script_does():
     done = subprocess.run([sys.executable, "-m", "rsspade", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"rsspade {__version__}"
+
+
+def test_a_termination_unwinds_like_an_interrupt_and_says_what_is_kept(tmp_path):
+    """A queue whose time is up sends SIGTERM; what is finished stays and the lock goes."""
+    program = """
+import os, signal, sys
+from pathlib import Path
+from rsspade import cli
+from rsspade.jobs import open_job, run_units
+
+def work(partial, number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return number
+
+def run(options):
+    with open_job(Path(options.out), {}) as partial:
+        run_units(partial, [(f"u{n}", (n,)) for n in range(4)], work)
+    return 0
+
+command = cli.Command(summary="", example="", configure=lambda p: p.add_argument("out"), run=run)
+cli.COMMANDS["test"] = ("", lambda: command)
+sys.exit(cli.main(["test", sys.argv[1]]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 143
+    assert done.stderr.splitlines() == [
+        f"Kept what is finished in {tmp_path / 'out.partial'}; the same command continues there.",
+        "rsspade test: terminated.",
+    ]
+    assert len(list((tmp_path / "out.partial" / ".units").glob("*.json"))) == 2

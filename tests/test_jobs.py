@@ -1,6 +1,9 @@
 """Long work: locked, continued, refused, and whole at the end or not there at all."""
 
+import errno
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +99,56 @@ def test_an_error_in_a_worker_process_arrives_as_itself(tmp_path):
 
 def tell(partial, number):
     raise OutputError("told by a worker")
+
+
+def test_whoever_is_stopped_while_the_result_gets_its_name_loses_nothing(tmp_path, monkeypatch):
+    """The whole work is done by then: it must stay, as a job to continue or as the result."""
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    for name in ("rmtree", "rename"):
+        out = tmp_path / name
+        with monkeypatch.context() as patched:
+            patched.setattr(*((shutil, "rmtree", stop) if name == "rmtree" else (Path, "rename", stop)))
+            with pytest.raises(KeyboardInterrupt), open_job(out, ARGUMENTS) as partial:
+                run_units(partial, units(3), square)
+        if not out.is_dir():
+            with open_job(out, ARGUMENTS) as partial:
+                run_units(partial, units(3), lambda *_: pytest.fail("done before"))
+        assert len(list(out.glob("[0-9].txt"))) == 3
+
+
+def test_a_full_disk_at_the_very_start_is_said_plainly_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("rsspade.jobs.write_bytes_atomically", full)
+    with pytest.raises(OutputError, match="expected free space on the disk"), open_job(tmp_path / "out", ARGUMENTS):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_message_names_the_innermost_difference_and_stays_short(tmp_path):
+    many = {"inputs": {f"scene{n}": {"s2": {f"/data/{n}.tif": [n, n]}} for n in range(5000)}}
+
+    def stop(partial, number):
+        if number:
+            raise RuntimeError("bad")
+        return 0
+
+    with pytest.raises(RuntimeError, match="bad"), open_job(tmp_path / "out", many) as partial:
+        run_units(partial, units(2), stop)
+    changed = json.loads(json.dumps(many))
+    changed["inputs"]["scene7"]["s2"]["/data/7.tif"] = [7, 8]
+    expected = r"scene7 s2 /data/7\.tif \[7, 7\] there, \[7, 8\] now"
+    with pytest.raises(OutputError, match=expected) as caught, open_job(tmp_path / "out", changed):
+        pass
+    assert len(str(caught.value)) < 500
+
+
+def test_units_reach_a_cluster_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("rsspade.jobs._AT_ONCE", 3)
+    with open_job(tmp_path / "out", ARGUMENTS) as partial:
+        done = run_units(partial, units(20), square, workers=2)
+    assert done == {f"u{n}": {"square": n**2} for n in range(20)}

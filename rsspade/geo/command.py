@@ -58,7 +58,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--tile-size", type=int, default=256, metavar="PX", help="side of a tile (default: %(default)s)"
     )
     parser.add_argument("--stride", type=int, metavar="PX", help="from tile to tile (default: the tile size)")
-    parser.add_argument("--pixel-size", type=float, default=10.0, metavar="M", help="metres (default: %(default)s)")
+    parser.add_argument("--pixel-size", type=float, metavar="M", help="metres (default: 10, or that of --grid)")
     parser.add_argument(
         "--grid",
         type=Path,
@@ -113,14 +113,20 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError(
             explain("--workers", expected="1 or more", found=str(options.workers), fix="Correct the option.")
         )
+    if options.grid is not None and options.pixel_size is not None:
+        raise InputError(
+            explain(
+                "--pixel-size", expected="no such option beside --grid", found="both", fix="The grid brings its own."
+            )
+        )
     settings = PrepareOptions(
         s2_bands=parse_optical_bands(options.s2_bands), tile_size=options.tile_size, stride=options.tile_size if options.stride is None else options.stride,
-        pixel_size=options.pixel_size, landcover_scheme=scheme, landcover_to=options.landcover_to or scheme, s1_unit=options.s1_unit,
-        s2_offset=options.s2_offset, min_valid=options.min_valid, grid_like=str(options.grid or ""),
+        pixel_size=10.0 if options.pixel_size is None else options.pixel_size, landcover_scheme=scheme, landcover_to=options.landcover_to or scheme, s1_unit=options.s1_unit,
+        s2_offset=options.s2_offset, min_valid=options.min_valid, grid_like=str(options.grid.absolute()) if options.grid else "",
     )  # fmt: skip
     dataset = prepare_dataset(
         options.out, scenes, settings, split_ratio=parse_ratio(options.split), split_mode=options.split_mode, seed=options.seed,
-        workers=options.workers or len(os.sched_getaffinity(0)), scheduler=options.scheduler,
+        workers=options.workers or _cores(), scheduler=options.scheduler,
     )  # fmt: skip
     counts = dataset.info.split["tiles"]
     gaps = dataset.info.split["in_gaps"]
@@ -129,6 +135,11 @@ def _run(options: argparse.Namespace) -> int:
         + (f"; {gaps} more lay in the gaps between splits and were left out" if gaps else "")
     )
     return 0
+
+
+def _cores() -> int:
+    """The cores that this process may use; not every system tells, and then those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _scenes(options: argparse.Namespace) -> list[SceneFiles]:

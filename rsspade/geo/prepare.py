@@ -27,7 +27,7 @@ from rsspade.geo.optical import decode_mask, decode_scl
 from rsspade.geo.plan import PrepareOptions, ScenePlan, plan_scene
 from rsspade.geo.scenes import SceneFiles
 from rsspade.geo.terrain import terrain_derivatives_inside
-from rsspade.jobs import open_job, run_units
+from rsspade.jobs import discard_units, open_job, run_units
 from rsspade.landcover import find_map, scheme_named
 from rsspade.sources import CLOUD, DEM, LULC, S1, UNLABELLED, Source, optical_source
 
@@ -55,10 +55,14 @@ def prepare_dataset(
     settings = {
         **asdict(options), "s2_bands": list(options.s2_bands), "split": list(split_ratio), "split_mode": split_mode, "seed": seed,
     }  # fmt: skip
-    fingerprint = {s.name: {i: [_fingerprint(p) for p in paths] for i, paths in s.paths.items()} for s in scenes}
-    with open_job(
-        out, {"command": "prepare", "software": __version__, "settings": settings, "inputs": fingerprint}
-    ) as partial:
+    fingerprint: dict[str, Any] = {
+        s.name: {i: {str(p): _fingerprint(p) for p in paths} for i, paths in s.paths.items()} | {"dates": [s.s1_date, s.s2_date]}
+        for s in scenes
+    }  # fmt: skip
+    arguments = {"command": "prepare", "software": __version__, "settings": settings, "inputs": fingerprint}
+    if options.grid_like:
+        arguments["grid"] = _fingerprint(Path(options.grid_like))
+    with open_job(out, arguments) as partial:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
             plans = [plan_scene(scene, options) for scene in scenes]
         for source in _sources(options):
@@ -70,12 +74,15 @@ def prepare_dataset(
         ]
         done = run_units(partial, units, prepare_block, workers=workers, scheduler=scheduler, title="prepare")
         _tell_of_empty_scenes(plans, done, options)
-        settings.pop("grid_like")
+        records = [record for result in done.values() for record in result["tiles"]]
+        if not records:
+            discard_units(partial)  # the next try will have other options
+        provenance = made_by("prepare", {**settings, "grid_like": Path(options.grid_like).name})
         return finish_dataset(
-            partial, [record for result in done.values() for record in result["tiles"]], name=out.name, tile_size=options.tile_size,
+            partial, records, name=scenes[0].name if len(scenes) == 1 else f"{len(scenes)} scenes", tile_size=options.tile_size,
             pixel_size=plans[0].grid.pixel_size, sources=_sources(options), landcover_scheme=options.landcover_to, split_mode=split_mode,
             split_ratio=split_ratio, seed=seed,
-            provenance={**made_by("prepare", settings), "scenes": {p.name: p.provenance() for p in plans}},
+            provenance={**provenance, "scenes": {p.name: p.provenance() for p in plans}},
         )  # fmt: skip
 
 
@@ -85,15 +92,15 @@ def _sources(options: PrepareOptions) -> list[Source]:
 
 
 def _fingerprint(path: Path) -> list[Any]:
-    """Name, size and time of a file: enough to notice that a resumed job has other inputs."""
+    """Size and time of a file, or of all in a folder: enough to notice that a resumed job has other inputs."""
     if path.is_dir():
-        return [str(path), sorted(_fingerprint(p) for p in path.rglob("*") if p.is_file())]
+        return sorted([str(p.relative_to(path)), *_fingerprint(p)] for p in path.rglob("*") if p.is_file())
     if not path.is_file():
         raise InputError(
             explain(path, expected="a raster file or a folder of them", found="no such file", fix="Correct the path.")
         )
     state = path.stat()
-    return [str(path), state.st_size, state.st_mtime_ns]
+    return [state.st_size, state.st_mtime_ns]
 
 
 def _blocks(plan: ScenePlan, options: PrepareOptions) -> list[tuple[list[int], list[int]]]:
@@ -150,8 +157,9 @@ def _read_block(
         valid &= LULC.valid(classes)
         layers["LULC"] = LULC, classes
     if plan.elevation is not None:
-        heights = _continued(read_on_grid(plan.elevation, window.expanded(3))[0])[2:-2, 2:-2]
-        terrain = terrain_derivatives_inside(heights, window.pixel_size)
+        heights = read_on_grid(plan.elevation, window.expanded(3))[0]
+        terrain = terrain_derivatives_inside(_continued(heights)[2:-2, 2:-2], window.pixel_size)
+        terrain[:, np.isnan(heights[3:-3, 3:-3])] = np.nan  # continued heights serve their neighbours' slopes alone
         valid &= DEM.valid(terrain)
         layers["DEM"] = DEM, terrain
     if plan.clouds is not None:
