@@ -18,6 +18,7 @@ from rsspade.errors import InputError, RSSpadeWarning, explain
 __all__ = ["MODES", "assign_splits", "group_scenes", "parse_ratio", "tile_bounds"]
 
 MODES = ("scene", "block", "random")
+_MOST_CUTS = 200  # places at which a block may end: all pairs of them are tried
 Bounds = tuple[float, float, float, float]
 
 
@@ -57,9 +58,10 @@ def group_scenes(rows: Sequence[TileRow], size_m: float) -> list[list[str]]:
     for row in rows:
         by_scene[row.scene].append(row)
     for scene, tiles in by_scene.items():
-        b = np.array([tile_bounds(t, size_m) for t in tiles])
-        outline = (*b[:, :2].min(axis=0), *b[:, 2:].max(axis=0))
-        boxes[scene] = transform_bounds(tiles[0].crs, "EPSG:4326", *outline)
+        bounds = np.array([tile_bounds(t, size_m) for t in tiles])
+        outline = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
+        west, south, east, north = transform_bounds(tiles[0].crs, "EPSG:4326", *outline)
+        boxes[scene] = (west, south, east + 360 if east < west else east, north)  # across the antimeridian
     parent = {scene: scene for scene in boxes}
 
     def root(scene: str) -> str:
@@ -67,13 +69,15 @@ def group_scenes(rows: Sequence[TileRow], size_m: float) -> list[list[str]]:
             scene = parent[scene]
         return scene
 
-    ordered = sorted(boxes, key=lambda s: boxes[s][0])
-    for i, a in enumerate(ordered):
-        for b_name in ordered[i + 1 :]:
-            if boxes[b_name][0] >= boxes[a][2]:
+    # Each box a second time, one turn further east: the neighbour of +179.9° may call its place -179.9°.
+    turned = [(scene, (b[0] + turn, b[1], b[2] + turn, b[3])) for scene, b in boxes.items() for turn in (0.0, 360.0)]
+    ordered = sorted(turned, key=lambda item: item[1][0])
+    for i, (a, a_box) in enumerate(ordered):
+        for b, b_box in ordered[i + 1 :]:
+            if b_box[0] >= a_box[2]:
                 break  # sorted by their western edge: none further on can overlap
-            if overlap(boxes[a], boxes[b_name], 1e-9):
-                parent[root(b_name)] = root(a)
+            if overlap(a_box, b_box, 1e-9):
+                parent[root(b)] = root(a)
     groups = defaultdict(list)
     for scene in sorted(boxes):
         groups[root(scene)].append(scene)
@@ -202,6 +206,8 @@ def _best_cuts(
 ) -> tuple[float, list[np.ndarray]] | None:
     """The two cuts whose three parts come closest to the wanted shares of all tiles."""
     ends = np.unique(hi)
+    if len(ends) > _MOST_CUTS:  # tiles of several UTM zones end everywhere
+        ends = ends[np.linspace(0, len(ends) - 1, _MOST_CUTS).round().astype(int)]
     best: tuple[float, list[np.ndarray]] | None = None
     sorted_lo, sorted_hi = np.sort(lo), np.sort(hi)
     for first in ends:

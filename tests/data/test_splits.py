@@ -137,3 +137,32 @@ def test_the_hash_is_that_of_the_sorted_lines():
 def test_a_bad_ratio_is_refused(text):
     with pytest.raises(InputError, match="7:2:1"):
         parse_ratio(text)
+
+
+def test_scenes_on_both_sides_of_the_antimeridian_count_as_one_where_they_overlap():
+    """17° south, 180° east lies at 819 452 m in zone 60 and at 180 548 m in zone 1."""
+    zones = {
+        "crosses": ("EPSG:32760", 817_500.0),
+        "east": ("EPSG:32701", 181_000.0),  # begins at -179.996°
+        "west": ("EPSG:32760", 816_000.0),  # ends at 179.99°
+        "far": ("EPSG:32760", 760_000.0),
+    }
+    rows = [
+        replace(t, y_max=8_118_000 - SIZE_M * int(t.tile[-8:-5]))
+        for name, (crs, west) in zones.items()
+        for t in grid_of(name, 4, 4, west=west, crs=crs)
+    ]
+    assert group_scenes(rows, SIZE_M) == [["crosses", "east", "west"], ["far"]]
+    assert group_scenes([r for r in rows if r.scene != "crosses"], SIZE_M) == [["east"], ["far"], ["west"]]
+
+
+@pytest.mark.timeout(60)
+def test_many_tiles_that_end_everywhere_are_split_in_good_time():
+    rng = np.random.default_rng(0)
+    rows = [
+        replace(tile("a", 0, 0), tile=f"t{n}", x_min=500_000 + x, y_max=5_400_000 - y)
+        for n, (x, y) in enumerate(rng.uniform(0, 100_000, (4000, 2)))
+    ]
+    split = quietly(rows)
+    shares = [sum(s == name for s in split.values()) / len(rows) for name in SPLITS]
+    assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
