@@ -26,12 +26,12 @@ __all__ = [
     "r1_penalty",
     "spectral_angle_loss",
     "ssim_loss",
-]  # fmt: skip
+]
 
 ADVERSARIAL = ("hinge", "lsgan")
 
 _WINDOW, _SIGMA = 11, 1.5
-_DARKEST = 1e-3  # reflectance under which a spectrum has no direction worth learning
+_EXTRA_BAND, _ROUNDING = 5e-3, 1e-3
 
 
 def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -71,6 +71,8 @@ def ssim_loss(prediction: Tensor, truth: Tensor, valid: Tensor, *, peak: float =
     """
     prediction, truth = _clean(prediction, truth, valid)
     prediction, truth = prediction / peak, truth / peak
+    if min(truth.shape[-2:]) < _WINDOW:
+        raise ValueError(f"expected images of at least {_WINDOW} px, found {tuple(truth.shape[-2:])}")
     device = prediction.device.type
     # The variances are small differences of large numbers: neither bfloat16 nor TF32 leaves anything of them.
     with torch.autocast(device, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
@@ -99,27 +101,24 @@ def _blur(images: Tensor) -> Tensor:
 def spectral_angle_loss(prediction: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     """Mean angle in radians between the spectra of valid pixels, of images in reflectance.
 
-    Equal to the angle but for its two kinks, which would throw single pixels about: near 0 the root is rounded off
-    (gradient 0 at equal spectra, where that of the angle jumps), and a spectrum shorter than 0.001 counts as if it
-    had that length, so that a black pixel pulls with a finite force.
+    Equal to the angle but for its two kinks, which would throw single pixels about. Both spectra get one more band
+    of 0.005, which changes nothing on land but gives black pixels a direction, equal to each other's and with a
+    finite slope; and near 0 the root is rounded off, so that the gradient is 0 at equal spectra, where that of the
+    angle jumps.
     """
     prediction, truth = _clean(prediction, truth, valid)
-    first, second = _unit(prediction), _unit(truth)
+    first, second = _inverse_length(prediction), _inverse_length(truth)  # (B, 1, H, W)
+    u, v = prediction * first, truth * second
     # 2·atan2(|u − v|, |u + v|): an arc cosine has no digits left where the angle is small.
-    apart, along = _rounded_length(first - second), _rounded_length(first + second)
-    angle = 2 * torch.atan2(apart, along + 1e-6)
+    apart = ((u - v) ** 2).sum(dim=1) + (_EXTRA_BAND * (first - second)[:, 0]) ** 2
+    along = ((u + v) ** 2).sum(dim=1) + (_EXTRA_BAND * (first + second)[:, 0]) ** 2
+    angle = 2 * torch.atan2((apart + _ROUNDING**2).sqrt() - _ROUNDING, along.sqrt())
     return _masked_mean(angle, valid)
 
 
-def _unit(spectra: Tensor) -> Tensor:
-    """(B, C, H, W) -> of length 1, or shorter where the spectrum is too dark to have a direction."""
-    return spectra * torch.rsqrt((spectra * spectra).sum(dim=1, keepdim=True).clamp(min=_DARKEST**2))
-
-
-def _rounded_length(spectra: Tensor) -> Tensor:
-    """Length over the bands, (B, H, W): 0 at 0, with a gradient of 0 there instead of none."""
-    rounding = 1e-3
-    return ((spectra * spectra).sum(dim=1) + rounding**2).sqrt() - rounding
+def _inverse_length(spectra: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 1, H, W), the additional band included."""
+    return torch.rsqrt((spectra * spectra).sum(dim=1, keepdim=True) + _EXTRA_BAND**2)
 
 
 def _patch_weight(logits: Tensor, valid: Tensor | None) -> Tensor:
