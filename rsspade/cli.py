@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from rsspade import __version__
 from rsspade.errors import RSSpadeError, RSSpadeWarning
@@ -69,6 +69,13 @@ COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
 }
 
 
+class _OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as every other mistake is told, instead of repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+
+
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, (summary, _) in COMMANDS.items()]
@@ -98,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     command = COMMANDS[arguments[0]][1]()
-    parser = argparse.ArgumentParser(
+    parser = _OneLineParser(
         prog=f"rsspade {arguments[0]}", description=command.summary, epilog=f"example:\n  {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
