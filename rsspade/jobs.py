@@ -10,6 +10,7 @@ import errno
 import itertools
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -251,16 +252,29 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
     # Quiet on purpose: what matters comes back as the result or the error of a unit.
     with (
         dask.config.set({"distributed.worker.daemon": True, "distributed.admin.log-format": "%(message)s"}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
+        _deaf_to_interrupts(
+            lambda: LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            )
         ) as cluster,
         Client(cluster) as client,
     ):
         yield client
+
+
+def _deaf_to_interrupts(start: Callable[[], T]) -> T:
+    """Start processes that do not hear Ctrl-C, which a terminal sends to all: this one hears it and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def progress_bar(*, total: int, title: str) -> "tqdm[Any]":

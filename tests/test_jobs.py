@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -152,3 +155,15 @@ def test_units_reach_a_cluster_a_few_at_a_time(tmp_path, monkeypatch):
     with open_job(tmp_path / "out", ARGUMENTS) as partial:
         done = run_units(partial, units(20), square, workers=2)
     assert done == {f"u{n}": {"square": n**2} for n in range(20)}
+
+
+def interrupt_the_worker(partial, number):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+    return number
+
+
+def test_an_interrupt_that_a_terminal_sends_to_all_is_left_to_the_first_process(tmp_path):
+    with open_job(tmp_path / "out", ARGUMENTS) as partial:
+        done = run_units(partial, units(4), interrupt_the_worker, workers=2)
+    assert done == {f"u{n}": n for n in range(4)}

@@ -55,8 +55,9 @@ def prepare_dataset(
     settings = {
         **asdict(options), "s2_bands": list(options.s2_bands), "split": list(split_ratio), "split_mode": split_mode, "seed": seed,
     }  # fmt: skip
+    # The order of files counts too: where two overlap, the first wins.
     fingerprint: dict[str, Any] = {
-        s.name: {i: {str(p): _fingerprint(p) for p in paths} for i, paths in s.paths.items()} | {"dates": [s.s1_date, s.s2_date]}
+        s.name: {i: {str(p): [n, _fingerprint(p)] for n, p in enumerate(paths)} for i, paths in s.paths.items()} | {"dates": [s.s1_date, s.s2_date]}
         for s in scenes
     }  # fmt: skip
     arguments = {"command": "prepare", "software": __version__, "settings": settings, "inputs": fingerprint}

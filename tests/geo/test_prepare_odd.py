@@ -167,6 +167,17 @@ def test_a_resumed_job_notices_other_dates_and_another_grid(tmp_path, make_scene
     assert len(line) < 600  # not the whole list of files
 
 
+def test_a_resumed_job_notices_another_order_of_files(tmp_path, make_scene_files, capsys, monkeypatch):
+    """Where two files overlap, the first wins: blocks of either order must not mix."""
+    one, other = (make_scene_files(tmp_path / n)["s1"] for n in ("one", "other"))
+    with monkeypatch.context() as patched:
+        patched.setattr("rsspade.geo.prepare.finish_dataset", lambda *a, **k: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run("--s1", one, other, *ONE, "--grid", one, "--out", tmp_path / "out")
+    assert run("--s1", other, one, *ONE, "--grid", one, "--out", tmp_path / "out") == 2
+    assert "expected an interrupted job with the same arguments" in capsys.readouterr().err
+
+
 def test_a_pixel_size_beside_a_grid_is_refused(tmp_path, make_scene_files, capsys):
     files = make_scene_files(tmp_path / "in")
     assert run(*flags(files, "s2"), "--grid", files["s2"], "--pixel-size", 20, *ONE, "--out", tmp_path / "out") == 2
