@@ -38,6 +38,8 @@ def test_imports_point_one_way(package):
     [
         ("rsspade.cli", ("torch", "rasterio", "matplotlib", "numpy")),
         ("rsspade.channels", ("rasterio", "matplotlib", "distributed")),
+        ("rsspade.models", ("rasterio", "matplotlib", "accelerate", "huggingface_hub", "scipy", "yaml")),
+        ("rsspade.config", ("torch", "rasterio", "matplotlib")),
         ("rsspade.geo.prepare", ("torch", "matplotlib", "distributed")),
     ],
 )

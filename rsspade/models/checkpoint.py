@@ -1,0 +1,286 @@
+"""A trained generator as a folder that explains itself: `config.json`, `model.safetensors` and a model card.
+
+The names are those of the Hugging Face Hub, so that a folder can be uploaded as it is and be loaded by its name
+there. Nothing is ever unpickled. Plain files rather than `huggingface_hub.PyTorchModelHubMixin`, which falls back
+to pickled weights where it finds them.
+
+Needs torch, numpy and safetensors; huggingface_hub only for a name on the Hub.
+"""
+
+import difflib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as pack_tensors
+from torch import Tensor, nn
+
+from rsspade import __version__
+from rsspade.channels import Scaling, decode_optical, encode, encode_season
+from rsspade.errors import InputError, OutputError, explain
+from rsspade.landcover import Scheme, scheme_named
+from rsspade.models.card import model_card
+from rsspade.models.config import GeneratorConfig, build_generator
+from rsspade.sources import UNLABELLED, source_named
+
+__all__ = ["GeneratorInfo", "RSSpade"]
+
+FORMAT, VERSION = "rs-spade generator", 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_MAX_CONFIG_BYTES = 1024 * 1024
+_MAX_WEIGHT_BYTES = 16 * 1024**3
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratorInfo:
+    """Everything that must be known to use a generator, and where it comes from.
+
+    Attributes:
+        architecture: Of the network.
+        scaling: Between physical units and its channels.
+        landcover_scheme: Of the class ids it was trained with.
+        pixel_size_m: Of its training tiles.
+        split_sha256: The identity of the split it was trained on.
+        training: Summary for people and reports: steps, seed, scores. Holds no time and no path, so that the same
+            training gives the same bytes.
+    """
+
+    architecture: GeneratorConfig
+    scaling: Scaling = field(default_factory=Scaling)
+    landcover_scheme: str = "dynamic_world"
+    pixel_size_m: float | None = None
+    split_sha256: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources it can use."""
+        return tuple(self.architecture.sources)
+
+    @property
+    def scheme(self) -> Scheme:
+        """Of the class ids."""
+        return scheme_named(self.landcover_scheme)
+
+    def to_json(self) -> str:
+        """As stored; sources and classes are spelled out for readers without this program."""
+        content = {
+            "format": FORMAT, "version": VERSION, "library_name": "rsspade", "made_with": f"rsspade {__version__}",
+            "architecture": self.architecture.to_dict(),
+            "sources": {n: {"bands": list(source_named(n).band_names), "unit": source_named(n).unit} for n in self.sources},
+            "output": {"bands": list(self.architecture.optical_bands), "unit": "reflectance"},
+            "scaling": self.scaling.to_dict(),
+            "landcover": {"scheme": self.landcover_scheme, "classes": {str(c.id): c.name for c in self.scheme.classes}},
+            "pixel_size_m": self.pixel_size_m, "split_sha256": self.split_sha256, "training": self.training,
+        }  # fmt: skip
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: object) -> Self:
+        """Read what `to_json` wrote; refuses what this program would understand differently."""
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT or content["version"] != VERSION:
+                raise ValueError(f"{content['format']!r} version {content['version']!r}")  # noqa: TRY301 (one handler)
+            info = cls(
+                architecture=GeneratorConfig.from_dict(content["architecture"]),
+                scaling=Scaling.from_dict(content["scaling"]),
+                landcover_scheme=content["landcover"]["scheme"], pixel_size_m=content["pixel_size_m"],
+                split_sha256=content["split_sha256"], training=dict(content["training"]),
+            )  # fmt: skip
+            if {str(c.id): c.name for c in info.scheme.classes} != content["landcover"]["classes"]:
+                raise ValueError(f"other classes under the name {info.landcover_scheme}")  # noqa: TRY301
+            for name in info.sources:
+                if list(source_named(name).band_names) != content["sources"][name]["bands"]:
+                    raise ValueError(f"other bands of {name}")  # noqa: TRY301
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+            raise _unreadable(
+                where, f"the description of a generator ({FORMAT} {VERSION})", f"{type(err).__name__}: {err}"
+            ) from err
+        return info
+
+
+class RSSpade(nn.Module):
+    """A trained generator: physical units in, reflectance out.
+
+        model = RSSpade.from_pretrained("run/generator")
+        image = model({"s1": s1_db, "dem": dem})  # any subset of model.info.sources
+
+    Args:
+        network: As `build_generator` makes it.
+        info: What it is.
+    """
+
+    def __init__(self, network: nn.Module, info: GeneratorInfo) -> None:
+        super().__init__()
+        self.network = network
+        self.info = info
+
+    @torch.no_grad()
+    def forward(
+        self,
+        sources: Mapping[str, Tensor | np.ndarray],
+        *,
+        valid: Mapping[str, Tensor | np.ndarray] | None = None,
+        day_of_year: Tensor | float | None = None,
+    ) -> Tensor:
+        """Synthesise optical images.
+
+        Args:
+            sources: Name -> (B, bands, h, w) or (bands, h, w) in physical units: dB, class ids, metres and degrees.
+                NaN, or 255 in land cover, where there is nothing; a sample that holds nothing else of a source
+                counts as one without it.
+            valid: Name -> (B, h, w) or (h, w), True where a pixel can be used, in addition.
+            day_of_year: (B,) or one number, 1 to 366; used by a model that was trained with the season.
+
+        Returns:
+            Reflectance (B, bands, H, W) or (bands, H, W), on the finest grid of the sources given.
+        """
+        device = next(self.parameters()).device
+        conditions, present, single = {}, {}, False
+        for name in self._known(sources):
+            values = torch.as_tensor(sources[name], device=device)
+            mask = torch.as_tensor(valid[name], device=device) if valid is not None and name in valid else None
+            if values.ndim == 3:
+                values, mask, single = values[None], None if mask is None else mask[None], True
+            conditions[name] = encode(name, values, mask, scaling=self.info.scaling, scheme=self.info.scheme)
+            usable = (values != UNLABELLED if name == "lulc" else torch.isfinite(values)).all(dim=1)
+            present[name] = (usable if mask is None else usable & mask).any(dim=(-2, -1))
+        season = self._season(day_of_year, next(iter(present.values())))
+        image = decode_optical(self.network(conditions, present, season), self.info.scaling)
+        return image[0] if single else image
+
+    def _known(self, sources: Mapping[str, object]) -> list[str]:
+        """The sources given in the model's order; an unknown one is refused."""
+        for name in sources:
+            if name not in self.info.sources:
+                near = difflib.get_close_matches(name, self.info.sources, n=1, cutoff=0.3)
+                fix = f"Did you mean {near[0]}?" if near else "Leave it out."
+                raise InputError(
+                    explain(
+                        "sources", expected=f"a subset of {', '.join(self.info.sources)}", found=repr(name), fix=fix
+                    )
+                )
+        if not sources:
+            raise InputError(
+                explain(
+                    "sources", expected=f"at least one of {', '.join(self.info.sources)}", found="none", fix="Add one."
+                )
+            )
+        return [name for name in self.info.sources if name in sources]
+
+    def _season(self, day_of_year: Tensor | float | None, like: Tensor) -> Tensor | None:
+        if not self.info.architecture.season:
+            return None
+        unknown = float("nan") if day_of_year is None else day_of_year
+        return encode_season(torch.as_tensor(unknown, dtype=torch.float32, device=like.device).expand(len(like)))
+
+    def check_scheme(self, name: str, where: object) -> None:
+        """Refuse land cover in another scheme than the model's; does nothing where it sees no land cover."""
+        if "lulc" in self.info.sources and name != self.info.landcover_scheme:
+            raise InputError(
+                explain(where, expected=f"land cover in the scheme {self.info.landcover_scheme}, the model's", found=name,
+                        fix=f"Prepare the data with --landcover-to {self.info.landcover_scheme}, or leave lulc out of --sources.")
+            )  # fmt: skip
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name."""
+        folder = Path(folder)
+        building, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("building", "replaced"))
+        tensors = {n: t.detach().cpu().contiguous().clone() for n, t in self.network.state_dict().items()}
+        try:
+            for leftover in (building, replaced):
+                shutil.rmtree(leftover, ignore_errors=True)
+            building.mkdir(parents=True)
+            (building / WEIGHTS).write_bytes(pack_tensors(tensors, metadata={"format": "pt"}))
+            (building / CONFIG).write_text(self.info.to_json(), encoding="utf-8")
+            (building / CARD).write_text(model_card(json.loads(self.info.to_json())), encoding="utf-8")
+            if folder.exists():
+                folder.rename(replaced)
+            building.rename(folder)
+            shutil.rmtree(replaced, ignore_errors=True)
+        except OSError as err:
+            raise OutputError(
+                explain(
+                    folder,
+                    expected="a folder that can be written",
+                    found=str(err),
+                    fix="Free space, or choose another folder.",
+                )
+            ) from err
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, device: str | torch.device = "cpu"
+    ) -> Self:
+        """Load a generator, in eval mode.
+
+        Args:
+            name: A folder that `save_pretrained` or a training run wrote, or the name of a model on the Hub.
+            revision: Branch, tag or commit on the Hub.
+            device: Where it shall live.
+        """
+        config, weights = _find_files(name, revision)
+        info = GeneratorInfo.from_json(_read(config, _MAX_CONFIG_BYTES).decode(errors="replace"), config)
+        network = build_generator(info.architecture)
+        try:
+            network.load_state_dict(parse_tensors(_read(weights, _MAX_WEIGHT_BYTES)))
+        except (SafetensorError, RuntimeError) as err:
+            found = " ".join(str(err).split())[:200]
+            raise _unreadable(weights, "the weights of the network that config.json describes", found) from err
+        return cls(network, info).to(device).eval()
+
+    def push_to_hub(self, name: str, *, private: bool = False, token: str | None = None) -> None:
+        """Upload to the Hub as `owner/name`."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        api.create_repo(name, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "generator")
+            api.upload_folder(repo_id=name, folder_path=Path(folder) / "generator")
+
+
+def _find_files(name: str | Path, revision: str | None) -> tuple[Path, Path]:
+    folder = Path(name)
+    if folder.is_dir() or isinstance(name, os.PathLike) or not _HUB_NAME.fullmatch(name):
+        if (folder / "generator" / CONFIG).is_file():
+            folder = folder / "generator"  # a run folder was named
+        return folder / CONFIG, folder / WEIGHTS
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        files = [hf_hub_download(name, file, revision=revision) for file in (CONFIG, WEIGHTS)]
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
+        raise _unreadable(name, "a folder here or a model on the Hub", "neither") from err
+    return Path(files[0]), Path(files[1])
+
+
+def _read(path: Path, highest: int) -> bytes:
+    try:
+        if path.stat().st_size > highest:
+            raise _unreadable(path, f"at most {highest} bytes", f"{path.stat().st_size}")
+        return path.read_bytes()
+    except OSError as err:
+        raise _unreadable(path, "a file of a generator folder", err.strerror or str(err)) from err
+
+
+def _unreadable(where: object, expected: str, found: str) -> InputError:
+    return InputError(
+        explain(
+            where, expected=expected, found=found, fix="Name the folder `generator` of a finished run, or restore it."
+        )
+    )

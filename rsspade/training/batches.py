@@ -1,0 +1,174 @@
+"""Which tiles a step sees, as a pure function of the step.
+
+The epochs of a `TileSampler` laid end to end make one endless row of draws; step `n` takes the draws from
+`n * batch_size` on. So the data position of a run *is* its step, a batch may straddle two epochs, no tile is left
+out at the end of one, and processes and micro-batches take equal shares of every batch: none of them can run out
+before the others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from rsspade.channels import Scaling, encode, encode_season
+from rsspade.data.collate import collate_samples
+from rsspade.data.sampling import Draw, TileSampler
+from rsspade.data.torch_dataset import Sample, TileDataset
+from rsspade.landcover import Scheme
+
+__all__ = ["Batch", "Share", "StepSampler", "hidden_sources", "make_loader", "to_device"]
+
+_DROPOUT = 0x0D20
+"""Keeps the draws of dropped sources apart from all others that use the same seed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """Which part of every batch this process takes, and in how many micro-batches.
+
+    Attributes:
+        batch_size: Tiles per step, of all processes.
+        rank: Of this process.
+        processes: How many there are.
+        accumulate: Micro-batches per step.
+    """
+
+    batch_size: int
+    rank: int = 0
+    processes: int = 1
+    accumulate: int = 1
+
+    def slices(self) -> list[slice]:
+        """This process's part of the batch, a slice per micro-batch; together the processes take all of it."""
+        size = self.batch_size // (self.accumulate * self.processes)
+        starts = [(micro * self.processes + self.rank) * size for micro in range(self.accumulate)]
+        return [slice(start, start + size) for start in starts]
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """The micro-batches of this process from a step on.
+
+    Args:
+        tiles: The order of each epoch.
+        share: What this process takes.
+        first: The first step, which is how many have been done.
+        last: The step to stop before.
+    """
+
+    def __init__(self, tiles: TileSampler, share: Share, *, first: int, last: int) -> None:
+        self.tiles = tiles
+        self.share = share
+        self.steps = range(first, last)
+
+    def __len__(self) -> int:
+        return len(self.steps) * self.share.accumulate
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in self.steps:
+            batch = [self._draw(step * self.share.batch_size + n) for n in range(self.share.batch_size)]
+            for part in self.share.slices():
+                yield batch[part]
+
+    def _draw(self, position: int) -> Draw:
+        epoch, place = divmod(position, self.tiles.num_draws)
+        if epoch != self.tiles.epoch or not hasattr(self, "_order"):
+            self.tiles.set_epoch(epoch)
+            self._order = self.tiles.order()
+        return self._order[place]
+
+
+def make_loader(dataset: TileDataset, sampler: StepSampler, *, workers: int, pin: bool) -> DataLoader[Sample]:
+    """The loader of a run; workers leave Ctrl-C to the training process, which stops them in order."""
+    return DataLoader(
+        dataset, batch_sampler=sampler, collate_fn=collate_samples, num_workers=workers, pin_memory=pin,
+        worker_init_fn=_quiet_worker if workers else None, prefetch_factor=4 if workers else None,
+        # Forked from a process with many threads, workers can hang: they start afresh, once per run.
+        multiprocessing_context="spawn" if workers else None,
+    )  # fmt: skip
+
+
+def _quiet_worker(number: int) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def hidden_sources(step: int, *, batch_size: int, num_sources: int, seed: int, share: float) -> np.ndarray:
+    """Which sources are hidden in which samples of a step: (batch_size, sources) bool.
+
+    Each source of each sample with the same chance, by seed and step alone; where all would be hidden, one that is
+    drawn stays.
+    """
+    rng = np.random.default_rng([_DROPOUT, seed, step])
+    hidden = rng.random((batch_size, num_sources)) < share
+    kept = rng.integers(num_sources, size=batch_size)
+    nothing_left = hidden.all(axis=1)
+    hidden[nothing_left, kept[nothing_left]] = False
+    return hidden
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A micro-batch as the networks want it.
+
+    Attributes:
+        conditions: Source -> (B, channels, H, W).
+        present: Source -> (B,) bool: there, and not hidden.
+        season: (B, 3), or None where the model is not told.
+        optical: (B, C, H, W) channels of the true image, 0 where it is not valid.
+        valid: (B, H, W) bool.
+    """
+
+    conditions: dict[str, Tensor]
+    present: dict[str, Tensor]
+    season: Tensor | None
+    optical: Tensor
+    valid: Tensor
+
+
+def to_device(
+    sample: Sample,
+    device: torch.device,
+    *,
+    sources: tuple[str, ...],
+    scaling: Scaling,
+    scheme: Scheme,
+    hidden: np.ndarray | None = None,
+    season: bool = False,
+    channels_last: bool = False,
+) -> Batch:
+    """Move a collated sample to the device and make channels of it there; nothing waits for the device."""
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    present = sample.present
+    if hidden is not None:
+        present = _hide(present, torch.from_numpy(hidden))
+    moved = {name: sample.sources[name].to(device, non_blocking=True) for name in sources}
+    masks = {name: sample.valid[name].to(device, non_blocking=True) for name in sources}
+    conditions = {
+        name: encode(name, moved[name], masks[name], scaling=scaling, scheme=scheme).contiguous(
+            memory_format=memory_format
+        )
+        for name in sources
+    }
+    flags = present.to(device, non_blocking=True)
+    valid = sample.optical_valid.to(device, non_blocking=True)
+    optical = encode("s2", sample.optical.to(device, non_blocking=True), valid, scaling=scaling)
+    day = sample.day_of_year.to(device, non_blocking=True)
+    return Batch(
+        conditions=conditions,
+        present={name: flags[:, n] for n, name in enumerate(sources)},
+        season=encode_season(day) if season else None,
+        optical=optical.contiguous(memory_format=memory_format),
+        valid=valid,
+    )
+
+
+def _hide(present: Tensor, hidden: Tensor) -> Tensor:
+    """Hide sources, but none of a tile that would be left without any."""
+    left = present & ~hidden
+    return torch.where(left.any(dim=1, keepdim=True), left, present)

@@ -1,0 +1,203 @@
+"""What a run is built of: datasets, networks, optimizers; everything that the loop then only moves."""
+
+import os
+import warnings
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
+from torch import nn
+from torch.optim import Optimizer
+
+from rsspade.channels import Scaling, num_channels
+from rsspade.config import GeneratorOptions, TrainingConfig
+from rsspade.data.augment import Augmentation
+from rsspade.data.manifest import DatasetFolder
+from rsspade.data.sampling import TileSampler, tile_weights
+from rsspade.data.torch_dataset import TileDataset
+from rsspade.errors import ConfigError, InputError, RSSpadeWarning, explain
+from rsspade.models import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    build_discriminator,
+    build_generator,
+    num_stacked_channels,
+)
+from rsspade.models.checkpoint import GeneratorInfo
+from rsspade.training.batches import Share
+from rsspade.training.ema import Average
+from rsspade.training.steps import make_optimizer
+
+__all__ = ["Data", "Networks", "make_accelerator", "make_share"]
+
+_USED_BY = {
+    "modulate": ("rs_spade",), "embedding_width": ("rs_spade", "control"), "full_width": ("rs_spade", "control"),
+    "hidden_width": ("spade",),
+}  # fmt: skip
+
+
+def make_accelerator(config: TrainingConfig, events: Path) -> Accelerator:
+    """Device, precision, processes and tracker."""
+    return Accelerator(
+        mixed_precision="bf16" if config.precision == "bf16" else "no",
+        gradient_accumulation_steps=config.accumulate,
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_config=ProjectConfiguration(project_dir=str(events.parent), logging_dir=str(events)),
+        # Norms synchronise their statistics themselves; copying buffers between forward and backward would break
+        # the graph of a network that is called twice.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+
+
+def make_share(config: TrainingConfig, accelerator: Accelerator) -> Share:
+    """This process's part of each batch."""
+    parts = accelerator.num_processes * config.accumulate
+    if config.batch_size % parts:
+        raise ConfigError(
+            explain("--batch_size", expected=f"a multiple of {parts} ({accelerator.num_processes} processes × {config.accumulate} micro-batches)",
+                    found=str(config.batch_size), fix="It counts the tiles of a step over all of them.")
+        )  # fmt: skip
+    return Share(
+        batch_size=config.batch_size,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+        accumulate=config.accumulate,
+    )
+
+
+class Data:
+    """The tiles of a run.
+
+    Attributes:
+        folder: The dataset.
+        train: Its training tiles, cropped, flipped and turned.
+        val: Its validation tiles as they are; None where there are none.
+        order: Of the training tiles.
+        workers: Reading processes.
+    """
+
+    def __init__(self, config: TrainingConfig, device: torch.device) -> None:
+        options = config.loader
+        self.folder = DatasetFolder.open(config.data)
+        moves = Augmentation(flips=options.flips, turns=options.turns, turn_directions=options.turn_directions)
+        self.train = TileDataset(
+            self.folder,
+            split="train",
+            sources=config.sources,
+            crop_size=options.crop_size,
+            augmentation=moves,
+            seed=config.seed,
+        )
+        self.val = self._validation(config)
+        weights = None
+        if options.rare_classes > 0:
+            weights = tile_weights(self.train.packed, self.train.numbers, rare_classes=options.rare_classes)
+        self.order = TileSampler(len(self.train), seed=config.seed, weights=weights)
+        spare = 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) - 1, 1))
+        self.workers = spare if options.workers is None else options.workers
+
+    def _validation(self, config: TrainingConfig) -> TileDataset | None:
+        try:
+            return TileDataset(self.folder, split="val", sources=config.sources, random_crops=False)
+        except InputError as err:
+            warnings.warn(
+                f"no validation, the last weights will be kept as the best: {err}", RSSpadeWarning, stacklevel=3
+            )
+            return None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint says of the data it was trained on."""
+        return {
+            "split_sha256": str(self.folder.info.split.get("sha256", "")),
+            "name": self.folder.info.name,
+            "tiles": len(self.train),
+        }
+
+
+@dataclass(kw_only=True)
+class Networks:
+    """The networks of a run and their optimizers.
+
+    Attributes:
+        generator: As prepared: wrapped where there are several processes.
+        discriminator: As prepared; None where no loss asks for one.
+        plain_generator: The same weights without the wrapping.
+        plain_discriminator: The same weights without the wrapping.
+        average: The averaged generator.
+        optimizers: Of the generator and, where there is one, the discriminator.
+        info: Everything that the generator's folder will say of it.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module | None
+    plain_generator: nn.Module
+    plain_discriminator: nn.Module | None
+    average: Average
+    optimizers: dict[str, Optimizer]
+    info: GeneratorInfo
+
+    @classmethod
+    def build(cls, config: TrainingConfig, data: Data, accelerator: Accelerator) -> "Networks":
+        """Fresh weights from the seed, the same in every process, on the device, prepared."""
+        _warn_of_idle_options(config)
+        architecture = _architecture(config, data)
+        info = GeneratorInfo(
+            architecture=architecture, scaling=Scaling(), landcover_scheme=data.train.scheme.name,
+            pixel_size_m=data.folder.info.pixel_size, split_sha256=data.identity["split_sha256"],
+        )  # fmt: skip
+        torch.manual_seed(config.seed)  # before the weights are drawn: each process must draw the same
+        generator = build_generator(architecture)
+        discriminator = None
+        if config.loss.needs_discriminator:
+            planes = num_stacked_channels(architecture.sources, season=config.season)
+            discriminator = build_discriminator(_judge(config, planes, len(architecture.optical_bands)))
+        networks = [n.to(accelerator.device) for n in (generator, discriminator) if n is not None]
+        if config.channels_last:
+            networks = [n.to(memory_format=torch.channels_last) for n in networks]  # type: ignore[call-overload]
+        average = Average(generator, config.optimizer.ema_decay)
+        if config.compile:
+            for network in networks:
+                network.compile()
+        prepared = [accelerator.prepare(network) for network in networks]
+        rates = {"generator": config.lr, "discriminator": config.lr * config.optimizer.discriminator_lr}
+        return cls(
+            generator=prepared[0], discriminator=prepared[1] if discriminator is not None else None,
+            plain_generator=generator, plain_discriminator=discriminator, average=average, info=info,
+            optimizers={name: make_optimizer(network, rates[name], config.optimizer) for name, network in zip(rates, networks, strict=False)},
+        )  # fmt: skip
+
+    @property
+    def prepared(self) -> list[nn.Module]:
+        """Those that there are."""
+        return [n for n in (self.generator, self.discriminator) if n is not None]
+
+
+def _architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
+    options = {f.name: getattr(config.generator, f.name) for f in fields(GeneratorOptions)}
+    return GeneratorConfig(
+        **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season,
+        optical_bands=data.train.optical_bands,
+        sources={name: num_channels(name, scheme=data.train.scheme) for name in data.train.sources},
+    )  # fmt: skip
+
+
+def _judge(config: TrainingConfig, planes: int, bands: int) -> DiscriminatorConfig:
+    options = config.discriminator
+    return DiscriminatorConfig(
+        condition_channels=planes, optical_channels=bands, base_width=options.base_width, layers=options.layers,
+        scales=options.scales, norm=options.norm,
+    )  # fmt: skip
+
+
+def _warn_of_idle_options(config: TrainingConfig) -> None:
+    for name, models in _USED_BY.items():
+        if config.model not in models and getattr(config.generator, name) != getattr(GeneratorOptions(), name):
+            warnings.warn(
+                f"--generator.{name} has no effect on {config.model}; it is an option of {' and '.join(models)}.",
+                RSSpadeWarning,
+                stacklevel=3,
+            )

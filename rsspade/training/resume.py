@@ -1,0 +1,74 @@
+"""Going on: which checkpoint, whether it is this run's, and how everything gets back into place."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from rsspade.config import TrainingConfig
+from rsspade.errors import InputError, RSSpadeWarning, explain
+from rsspade.training.parts import Networks
+from rsspade.training.record import Meter
+from rsspade.training.run_folder import RunFolder, changed_option, flatten_mapping
+from rsspade.training.state import Checkpoint, find_checkpoints, load_optimizer, read_checkpoint
+
+__all__ = ["find_state", "restore"]
+
+
+def find_state(folder: RunFolder, config: TrainingConfig, data: Mapping[str, Any]) -> Checkpoint | None:
+    """The checkpoint to go on from; None where the run begins.
+
+    `resume` takes the newest that is whole and says which ones it passed over; where none is whole, that is an error
+    and not a new beginning, which would write over what is left. `resume_from` takes that one or none.
+    """
+    if config.resume_from is not None:
+        chosen = folder.checkpoints / config.resume_from.rstrip("/").rpartition("/")[2]
+        return _ours(read_checkpoint(chosen), config, data)
+    if not config.resume:
+        return None
+    problem: InputError | None = None
+    for path in find_checkpoints(folder.checkpoints):
+        try:
+            found = read_checkpoint(path)
+        except InputError as err:
+            problem = problem or err
+            continue
+        if problem is not None:
+            warnings.warn(f"{problem} Going on from {path.name}, the last good one.", RSSpadeWarning, stacklevel=2)
+        return _ours(found, config, data)
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _ours(found: Checkpoint, config: TrainingConfig, data: Mapping[str, Any]) -> Checkpoint:
+    name = changed_option(flatten_mapping(found.state["config"]), config)
+    if name is not None:
+        raise InputError(
+            explain(found.path, expected="a checkpoint of this run", found=f"one with another --{name}",
+                    fix="Repeat the options it was made with, or choose another --out.")
+        )  # fmt: skip
+    if found.state.get("data") != dict(data):
+        raise InputError(
+            explain(found.path, expected="a checkpoint of this dataset and split", found="one of another",
+                    fix="Name the dataset that the run began with, or choose another --out.")
+        )  # fmt: skip
+    return found
+
+
+def restore(found: Checkpoint, networks: Networks, meter: Meter) -> tuple[int, dict[str, Any]]:
+    """Put a checkpoint into place; returns the step and the best validation so far."""
+    try:
+        networks.plain_generator.load_state_dict(found.tensors["generator"])
+        networks.average.model.load_state_dict(found.tensors["average"])
+        if networks.plain_discriminator is not None:
+            networks.plain_discriminator.load_state_dict(found.tensors["discriminator"])
+        for name, optimizer in networks.optimizers.items():
+            load_optimizer(optimizer, found.tensors[f"{name}_optimizer"])
+        meter.load(found.state["meter"])
+        return int(found.state["step"]), dict(found.state["best"])
+    except (KeyError, RuntimeError, IndexError, TypeError, ValueError) as err:
+        found_text = " ".join(str(err).split())[:200]
+        raise InputError(
+            explain(found.path, expected="the state of these networks", found=found_text,
+                    fix="It was made by another version, or is foreign: begin in another --out.")
+        ) from err  # fmt: skip
