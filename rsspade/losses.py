@@ -11,7 +11,8 @@ spectral angle has a meaning in reflectance alone, since it depends on where 0 i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -73,11 +74,9 @@ def ssim_loss(prediction: Tensor, truth: Tensor, valid: Tensor, *, peak: float =
     prediction, truth = prediction / peak, truth / peak
     if min(truth.shape[-2:]) < _WINDOW:
         raise ValueError(f"expected images of at least {_WINDOW} px, found {tuple(truth.shape[-2:])}")
-    device = prediction.device.type
-    # The variances are small differences of large numbers: neither bfloat16 nor TF32 leaves anything of them.
-    with torch.autocast(device, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
-        both = torch.cat([prediction, truth, prediction**2 + truth**2, prediction * truth])  # (4 B, C, H, W)
-        mean_p, mean_t, squares, product = _blur(both).chunk(4)
+    with _full_precision(prediction.device.type):
+        mean_t = _blur(truth)
+        mean_p, squares, product = _blur(torch.cat([prediction, prediction**2 + truth**2, prediction * truth])).chunk(3)
     c1, c2 = 0.01**2, 0.03**2
     means = mean_p * mean_t
     mean_squares = mean_p**2 + mean_t**2
@@ -87,15 +86,33 @@ def ssim_loss(prediction: Tensor, truth: Tensor, valid: Tensor, *, peak: float =
     return _masked_mean(1 - similarity, whole[:, None])
 
 
+@contextmanager
+def _full_precision(device: str) -> Iterator[None]:
+    """No bfloat16 and no TF32: the variances of SSIM are small differences of large numbers."""
+    wanted = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(wanted)
+
+
 def _blur(images: Tensor) -> Tensor:
-    """Gaussian mean over each window within the image: (B, C, H, W) -> (B, C, H − 10, W − 10)."""
-    offsets = torch.arange(_WINDOW, dtype=images.dtype, device=images.device) - _WINDOW // 2
-    weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
-    weights = weights / weights.sum()
-    batch, bands, height, width = images.shape
-    flat = images.reshape(batch * bands, 1, height, width)
-    flat = functional.conv2d(functional.conv2d(flat, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
-    return flat.reshape(batch, bands, *flat.shape[-2:])
+    """Gaussian mean over each window within the image: (B, C, H, W) -> (B, C, H − 10, W − 10).
+
+    By products with band matrices: of 11 numbers in a row of 128 most are zero, and it is still ten times as fast on
+    a CPU as a convolution of single channels.
+    """
+    return _windows(images.shape[-2], images) @ images @ _windows(images.shape[-1], images).T
+
+
+def _windows(length: int, like: Tensor) -> Tensor:
+    """The window at each of its places along an axis: (length − 10, length)."""
+    place = torch.arange(length - _WINDOW + 1, device=like.device)[:, None]
+    offset = torch.arange(length, device=like.device) - place - _WINDOW // 2
+    weights = torch.exp(-(offset**2) / (2 * _SIGMA**2)) * (offset.abs() <= _WINDOW // 2)
+    return (weights / weights.sum(dim=1, keepdim=True)).to(like.dtype)
 
 
 def spectral_angle_loss(prediction: Tensor, truth: Tensor, valid: Tensor) -> Tensor:

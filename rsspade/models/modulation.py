@@ -29,9 +29,12 @@ class SpatialModulation(nn.Module):
         super().__init__()
         self.norm = SyncBatchNorm(num_features, affine=False, momentum=momentum)
         self.scale_and_shift = nn.Conv2d(cond_channels, 2 * num_features, 3, padding=1)
-        with torch.no_grad():  # starts near the plain norm: scale 1, shift 0
-            assert self.scale_and_shift.bias is not None
-            self.scale_and_shift.bias.zero_()[:num_features].fill_(1.0)
+        assert self.scale_and_shift.bias is not None
+        # Starts as the plain norm, scale 1 and shift 0: a random modulation is noise on every pixel, which the first
+        # hundreds of steps go into undoing.
+        nn.init.zeros_(self.scale_and_shift.weight)
+        nn.init.zeros_(self.scale_and_shift.bias)
+        nn.init.ones_(self.scale_and_shift.bias[:num_features])
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         """Normalise and modulate."""

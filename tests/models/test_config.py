@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -83,3 +85,10 @@ def test_every_option_changes_what_is_built(name):
     shapes = [{k: v.shape for k, v in net.state_dict().items()} for net in (before, after)]
     momenta = [{getattr(m, "momentum", None) for m in net.modules()} for net in (before, after)]
     assert shapes[0] != shapes[1] or momenta[0] != momenta[1]
+
+
+def test_the_models_load_without_what_reads_files():
+    heavy = ("rasterio", "matplotlib", "scipy", "distributed", "accelerate")
+    code = f"import sys, rsspade.models, rsspade.losses; print(*[m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -227,6 +227,17 @@ def test_a_generator_learns_one_batch(model):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_forward_pass_never_asks_the_device_for_a_value(model):
+    """On a device without values, a branch on one or a copy to the host raises."""
+    with torch.device("meta"):
+        net = generator(model, season=True)
+        given = {name: torch.empty(2, channels, 65, 97) for name, channels in SOURCES.items()}
+        mask = {name: torch.empty(2, dtype=torch.bool) for name in SOURCES}
+        image = net(given, mask, torch.empty(2, 3))
+    assert image.shape == (2, 4, 65, 97)
+
+
 def test_modulation_is_where_the_config_says():
     def modulated(net):
         return [block.modulation is not None for block in reversed(net.decoder)]  # fine to coarse

@@ -85,8 +85,10 @@ def test_modulation_by_hand():
     assert torch.allclose(layer(x, cond), expected, atol=1e-4)
 
 
-def test_modulation_starts_near_the_plain_norm():
+def test_modulation_starts_as_the_plain_norm():
     torch.manual_seed(0)
     layer = SpatialModulation(8, 4)
-    x, nothing = torch.randn(2, 8, 16, 16), torch.zeros(2, 4, 16, 16)
-    assert torch.allclose(layer(x, nothing), functional.batch_norm(x, None, None, training=True), atol=1e-5)
+    x, cond = torch.randn(2, 8, 16, 16), torch.randn(2, 4, 16, 16)
+    assert torch.allclose(layer(x, cond), functional.batch_norm(x, None, None, training=True), atol=1e-5)
+    layer(x, cond).pow(3).sum().backward()
+    assert (layer.scale_and_shift.weight.grad.abs().amax(dim=(1, 2, 3)) > 0).all()
