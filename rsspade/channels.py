@@ -10,6 +10,7 @@ clipped, because single bright reflectors (+25 dB) would otherwise dominate a ba
 noise floor says nothing.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -146,7 +147,7 @@ def encode(
     if source in OPTICAL:
         channels = (clean - scaling.optical_centre) / scaling.optical_scale
     elif source == "s1":
-        low, high = _radar_range(scaling, clean)
+        low, high = _radar_range(scaling, clean.device)
         channels = ((clean - low) / (high - low) * 2 - 1).clamp(-1, 1)
     elif source == "dem":
         channels = _encode_dem(clean, scaling)
@@ -156,16 +157,27 @@ def encode(
     return torch.where(usable[:, None], channels, 0.0)
 
 
-def _radar_range(scaling: Scaling, like: Tensor) -> tuple[Tensor, Tensor]:
-    low = like.new_tensor([scaling.vv_low, scaling.vh_low])[:, None, None]
-    high = like.new_tensor([scaling.vv_high, scaling.vh_high])[:, None, None]
+# Tables are kept on their device: to copy one there at every step would make the host wait for the device.
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)
+def _radar_range(scaling: Scaling, device: torch.device) -> tuple[Tensor, Tensor]:
+    low = torch.tensor([scaling.vv_low, scaling.vh_low], device=device)[:, None, None]
+    high = torch.tensor([scaling.vv_high, scaling.vh_high], device=device)[:, None, None]
     return low, high
+
+
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)
+def _class_table(scheme: Scheme, device: torch.device) -> Tensor:
+    """Class id -> position in the scheme, of 256 ids; behind the last class where it has none."""
+    table = torch.full((256,), len(scheme.classes), dtype=torch.int64)
+    table[list(scheme.ids)] = torch.arange(len(scheme.classes))
+    return table.to(device)
 
 
 def _encode_lulc(ids: Tensor, usable: Tensor, scheme: Scheme) -> Tensor:
     unknown = len(scheme.classes)
-    table = torch.full((256,), unknown, dtype=torch.int64, device=ids.device)
-    table[list(scheme.ids)] = torch.arange(unknown, device=ids.device)
+    table = _class_table(scheme, ids.device)
     known = usable & (ids >= 0) & (ids <= UNLABELLED)  # an id outside a byte would index out of the table
     index = table[torch.where(known, ids, torch.full_like(ids, UNLABELLED)).long()]
     return torch.nn.functional.one_hot(index, unknown + 1).movedim(-1, 1).float()
@@ -208,7 +220,7 @@ def decode_optical(channels: Tensor, scaling: Scaling) -> Tensor:
 
 def decode_s1(channels: Tensor, scaling: Scaling) -> Tensor:
     """Channels (B, 2, H, W) -> dB."""
-    low, high = _radar_range(scaling, channels.float())
+    low, high = _radar_range(scaling, channels.device)
     return (channels.float() + 1) / 2 * (high - low) + low
 
 

@@ -46,7 +46,7 @@ class GeneratorOptions:
     depth: int = 5
     modulate: str = "finest-3"
     embedding_width: int = 8
-    full_width: int = 16
+    full_width: int = 8
     hidden_width: int = 128
     norm_momentum: float = 0.1
 

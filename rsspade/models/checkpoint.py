@@ -13,9 +13,8 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,90 +23,19 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as pack_tensors
 from torch import Tensor, nn
 
-from rsspade import __version__
-from rsspade.channels import Scaling, decode_optical, encode, encode_season
+from rsspade.channels import decode_optical, encode, encode_season
 from rsspade.errors import InputError, OutputError, explain
-from rsspade.landcover import Scheme, scheme_named
 from rsspade.models.card import model_card
-from rsspade.models.config import GeneratorConfig, build_generator
-from rsspade.sources import UNLABELLED, source_named
+from rsspade.models.config import build_generator
+from rsspade.models.info import GeneratorInfo, unreadable
+from rsspade.sources import UNLABELLED
 
 __all__ = ["GeneratorInfo", "RSSpade"]
 
-FORMAT, VERSION = "rs-spade generator", 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _MAX_CONFIG_BYTES = 1024 * 1024
 _MAX_WEIGHT_BYTES = 16 * 1024**3
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GeneratorInfo:
-    """Everything that must be known to use a generator, and where it comes from.
-
-    Attributes:
-        architecture: Of the network.
-        scaling: Between physical units and its channels.
-        landcover_scheme: Of the class ids it was trained with.
-        pixel_size_m: Of its training tiles.
-        split_sha256: The identity of the split it was trained on.
-        training: Summary for people and reports: steps, seed, scores. Holds no time and no path, so that the same
-            training gives the same bytes.
-    """
-
-    architecture: GeneratorConfig
-    scaling: Scaling = field(default_factory=Scaling)
-    landcover_scheme: str = "dynamic_world"
-    pixel_size_m: float | None = None
-    split_sha256: str = ""
-    training: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The sources it can use."""
-        return tuple(self.architecture.sources)
-
-    @property
-    def scheme(self) -> Scheme:
-        """Of the class ids."""
-        return scheme_named(self.landcover_scheme)
-
-    def to_json(self) -> str:
-        """As stored; sources and classes are spelled out for readers without this program."""
-        content = {
-            "format": FORMAT, "version": VERSION, "library_name": "rsspade", "made_with": f"rsspade {__version__}",
-            "architecture": self.architecture.to_dict(),
-            "sources": {n: {"bands": list(source_named(n).band_names), "unit": source_named(n).unit} for n in self.sources},
-            "output": {"bands": list(self.architecture.optical_bands), "unit": "reflectance"},
-            "scaling": self.scaling.to_dict(),
-            "landcover": {"scheme": self.landcover_scheme, "classes": {str(c.id): c.name for c in self.scheme.classes}},
-            "pixel_size_m": self.pixel_size_m, "split_sha256": self.split_sha256, "training": self.training,
-        }  # fmt: skip
-        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, where: object) -> Self:
-        """Read what `to_json` wrote; refuses what this program would understand differently."""
-        try:
-            content = json.loads(text)
-            if content["format"] != FORMAT or content["version"] != VERSION:
-                raise ValueError(f"{content['format']!r} version {content['version']!r}")  # noqa: TRY301 (one handler)
-            info = cls(
-                architecture=GeneratorConfig.from_dict(content["architecture"]),
-                scaling=Scaling.from_dict(content["scaling"]),
-                landcover_scheme=content["landcover"]["scheme"], pixel_size_m=content["pixel_size_m"],
-                split_sha256=content["split_sha256"], training=dict(content["training"]),
-            )  # fmt: skip
-            if {str(c.id): c.name for c in info.scheme.classes} != content["landcover"]["classes"]:
-                raise ValueError(f"other classes under the name {info.landcover_scheme}")  # noqa: TRY301
-            for name in info.sources:
-                if list(source_named(name).band_names) != content["sources"][name]["bands"]:
-                    raise ValueError(f"other bands of {name}")  # noqa: TRY301
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
-            raise _unreadable(
-                where, f"the description of a generator ({FORMAT} {VERSION})", f"{type(err).__name__}: {err}"
-            ) from err
-        return info
 
 
 class RSSpade(nn.Module):
@@ -237,7 +165,7 @@ class RSSpade(nn.Module):
             network.load_state_dict(parse_tensors(_read(weights, _MAX_WEIGHT_BYTES)))
         except (SafetensorError, RuntimeError) as err:
             found = " ".join(str(err).split())[:200]
-            raise _unreadable(weights, "the weights of the network that config.json describes", found) from err
+            raise unreadable(weights, "the weights of the network that config.json describes", found) from err
         return cls(network, info).to(device).eval()
 
     def push_to_hub(self, name: str, *, private: bool = False, token: str | None = None) -> None:
@@ -265,22 +193,14 @@ def _find_files(name: str | Path, revision: str | None) -> tuple[Path, Path]:
     try:
         files = [hf_hub_download(name, file, revision=revision) for file in (CONFIG, WEIGHTS)]
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
-        raise _unreadable(name, "a folder here or a model on the Hub", "neither") from err
+        raise unreadable(name, "a folder here or a model on the Hub", "neither") from err
     return Path(files[0]), Path(files[1])
 
 
 def _read(path: Path, highest: int) -> bytes:
     try:
         if path.stat().st_size > highest:
-            raise _unreadable(path, f"at most {highest} bytes", f"{path.stat().st_size}")
+            raise unreadable(path, f"at most {highest} bytes", f"{path.stat().st_size}")
         return path.read_bytes()
     except OSError as err:
-        raise _unreadable(path, "a file of a generator folder", err.strerror or str(err)) from err
-
-
-def _unreadable(where: object, expected: str, found: str) -> InputError:
-    return InputError(
-        explain(
-            where, expected=expected, found=found, fix="Name the folder `generator` of a finished run, or restore it."
-        )
-    )
+        raise unreadable(path, "a file of a generator folder", err.strerror or str(err)) from err

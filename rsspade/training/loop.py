@@ -23,7 +23,7 @@ from rsspade.models.checkpoint import RSSpade
 from rsspade.training import steps
 from rsspade.training.batches import Batch, Share, StepSampler, hidden_sources, make_loader, to_device
 from rsspade.training.interruption import Interruption
-from rsspade.training.parts import Data, Networks, make_accelerator, make_share
+from rsspade.training.parts import Data, Networks, make_accelerator, make_architecture, make_share
 from rsspade.training.record import Meter, Record, forget_after
 from rsspade.training.resume import find_state, restore
 from rsspade.training.run_folder import RunFolder
@@ -68,14 +68,14 @@ def train(config: TrainingConfig) -> int:
     folder = RunFolder(Path(config.out))
     accelerator = make_accelerator(config, folder.events)
     data = Data(config, accelerator.device)
-    share = make_share(config, accelerator)
+    share, architecture = make_share(config, accelerator), make_architecture(config, data)
     lock = _take_folder(folder, config, accelerator)
     try:
         found = find_state(folder, config, data.identity)
         if found is not None and found.state["step"] >= config.steps:
             accelerator.print(f"{folder.path}: all {config.steps} steps are done.")
             return 0
-        networks = Networks.build(config, data, accelerator)
+        networks = Networks.build(config, data, architecture, accelerator)
         meter = Meter(accelerator.device)
         step, best = restore(found, networks, meter) if found is not None else (0, {})
         if accelerator.is_main_process:

@@ -31,10 +31,10 @@ from rsspade.training.batches import Share
 from rsspade.training.ema import Average
 from rsspade.training.steps import make_optimizer
 
-__all__ = ["Data", "Networks", "make_accelerator", "make_share"]
+__all__ = ["Data", "Networks", "make_accelerator", "make_architecture", "make_share"]
 
 _USED_BY = {
-    "modulate": ("rs_spade",), "embedding_width": ("rs_spade", "control"), "full_width": ("rs_spade", "control"),
+    "embedding_width": ("rs_spade", "control"), "full_width": ("rs_spade", "control"),
     "hidden_width": ("spade",),
 }  # fmt: skip
 
@@ -141,10 +141,11 @@ class Networks:
     info: GeneratorInfo
 
     @classmethod
-    def build(cls, config: TrainingConfig, data: Data, accelerator: Accelerator) -> "Networks":
+    def build(
+        cls, config: TrainingConfig, data: Data, architecture: GeneratorConfig, accelerator: Accelerator
+    ) -> "Networks":
         """Fresh weights from the seed, the same in every process, on the device, prepared."""
         _warn_of_idle_options(config)
-        architecture = _architecture(config, data)
         info = GeneratorInfo(
             architecture=architecture, scaling=Scaling(), landcover_scheme=data.train.scheme.name,
             pixel_size_m=data.folder.info.pixel_size, split_sha256=data.identity["split_sha256"],
@@ -176,7 +177,8 @@ class Networks:
         return [n for n in (self.generator, self.discriminator) if n is not None]
 
 
-def _architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
+def make_architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
+    """The generator that the options and the dataset ask for; refuses options that do not fit together."""
     options = {f.name: getattr(config.generator, f.name) for f in fields(GeneratorOptions)}
     return GeneratorConfig(
         **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season,

@@ -61,7 +61,11 @@ class RunFolder:
         return self.path / "events"
 
     def lock(self) -> FileLock:
-        """Keep a second run out of the folder; the main process alone calls this."""
+        """Keep a second run out of the folder, if it is one for runs at all; the main process alone calls this."""
+        if self.path.exists() and not self.path.is_dir():
+            raise self._refusal("a file in its place", "Choose another --out.")
+        if not self.config.is_file() and (held := self._held()):
+            raise self._refusal(f"other files ({held[0]})", "Choose another --out.")
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock")
@@ -75,13 +79,9 @@ class RunFolder:
         return lock
 
     def claim(self, config: TrainingConfig) -> None:
-        """Refuse a folder that holds something else, or another run; then write the resolved config."""
-        if self.path.exists() and not self.path.is_dir():
-            raise self._refusal("a file in its place", "Choose another --out.")
-        held = [p.name for p in self.path.iterdir() if p.name != ".lock"] if self.path.is_dir() else []
+        """Refuse a folder that holds another run; then write the resolved config."""
+        held = self._held()
         resume = config.resume or config.resume_from is not None
-        if held and not self.config.is_file():
-            raise self._refusal(f"other files ({sorted(held)[0]})", "Choose another --out.")
         if held and not resume:
             raise self._refusal("a run", "Add --resume to continue it, or choose another --out.")
         if held:
@@ -90,6 +90,9 @@ class RunFolder:
             for folder in (self.path, self.checkpoints, self.samples, self.events):
                 folder.mkdir(parents=True, exist_ok=True)
             write_bytes_atomically(self.config, to_yaml(config).encode())
+
+    def _held(self) -> list[str]:
+        return sorted(p.name for p in self.path.iterdir() if p.name != ".lock") if self.path.is_dir() else []
 
     def _refuse_other_run(self, config: TrainingConfig) -> None:
         try:
