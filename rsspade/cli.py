@@ -61,11 +61,18 @@ def _show() -> Command:
     return COMMAND
 
 
+def _evaluate() -> Command:
+    from rsspade.evaluate_command import COMMAND
+
+    return COMMAND
+
+
 COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
     "world": ("make a dataset from the built-in world", _world),
     "prepare": ("make a dataset from GeoTIFF scenes", _prepare),
     "check": ("look at a dataset as a sceptic", _check),
     "show": ("draw tiles as a picture", _show),
+    "evaluate": ("score a trained generator against the truth", _evaluate),
 }
 
 

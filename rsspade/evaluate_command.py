@@ -1,0 +1,97 @@
+"""`rsspade evaluate`: how good a generator is, beside what costs nothing."""
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rsspade.cli import Command
+from rsspade.data.geotiff import write_bytes_atomically
+from rsspade.data.manifest import SPLITS, DatasetFolder
+from rsspade.errors import ConfigError, OutputError, explain
+from rsspade.jobs import disk_errors
+from rsspade.sources import parse_conditions
+
+__all__ = ["COMMAND"]
+
+_COLUMNS = ("psnr", "ssim", "sam_rad", "sam_deg", "mae", "rmse", "ergas")
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="a run folder, or a generator folder")
+    parser.add_argument("--data", type=Path, required=True, metavar="DATASET", help="the dataset to score on")
+    parser.add_argument("--split", default="test", metavar="|".join(SPLITS), help="its split (%(default)s)")
+    parser.add_argument("--sources", metavar="s1,lulc,dem", help="what the model may see (all that it knows)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of each tile there")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="tiles at a time (%(default)s)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from accelerate import Accelerator
+
+    from rsspade.evaluation import evaluate, find_generator
+    from rsspade.models import RSSpade
+
+    sources = None if options.sources is None else parse_conditions(options.sources)
+    if options.batch_size < 1:
+        raise ConfigError(
+            explain("--batch-size", expected="at least 1", found=str(options.batch_size), fix="Correct the value.")
+        )
+    for path in (options.json, options.csv):
+        if path is not None and not path.parent.is_dir():  # before the work, not after it
+            raise OutputError(explain(path, expected="a folder to write into", found="none", fix="Make it first."))
+    model = RSSpade.from_pretrained(find_generator(options.run))
+    dataset = DatasetFolder.open(options.data)
+    accelerator = Accelerator()
+    found = evaluate(model, dataset, accelerator, split=options.split, sources=sources, batch_size=options.batch_size)
+    if not accelerator.is_main_process:
+        return 0
+    print(_table(found.summary))
+    for path, content in ((options.json, _as_json(found.summary)), (options.csv, _as_csv(found.per_tile))):
+        if path is not None:
+            with disk_errors(path):
+                write_bytes_atomically(path, content)
+            print(f"Wrote {path}")
+    return 0
+
+
+def _table(summary: Mapping[str, Any]) -> str:
+    """Scores in columns, a row per answer."""
+    from rsspade.evaluation import BASELINES
+
+    title = f"{summary['model']} from {','.join(summary['sources'])}"
+    rows = {title: summary} | {BASELINES[name]: scores for name, scores in summary["baselines"].items()}
+    width = max(map(len, rows))
+    head = f"{summary['dataset']}, {summary['split']}: {summary['tiles']} tiles; reflectance clipped to 0 … 0.4, peak 1"
+    lines = [head, " " * width + "".join(f"{column:>10}" for column in _COLUMNS)]
+    for name, scores in rows.items():
+        lines.append(f"{name:<{width}}" + "".join(f"{_shown(scores[column]):>10}" for column in _COLUMNS))
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _as_json(summary: Mapping[str, Any]) -> bytes:
+    return (json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["tile"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+COMMAND = Command(
+    summary="Score a trained generator against the truth: PSNR, SSIM, spectral angle and more, beside simple baselines.",
+    example="rsspade evaluate --run run --data demo-data --split test --sources s1,dem --json scores.json",
+    configure=_configure,
+    run=_run,
+)

@@ -1,0 +1,124 @@
+"""`rsspade evaluate`: the scores of a generator, and what it refuses to score."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rsspade.channels import num_channels
+from rsspade.cli import main
+from rsspade.data.manifest import DatasetFolder
+from rsspade.data.torch_dataset import TileDataset
+from rsspade.landcover import scheme_named
+from rsspade.metrics import DISPLAY, psnr
+from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(make_dataset, tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("evaluation") / "data", clouds=True).path
+
+
+def save_model(folder, *, scheme="dynamic_world", bands=("blue", "green", "red", "nir"), sources=("s1", "lulc", "dem")):
+    torch.manual_seed(0)
+    channels = {name: num_channels(name, scheme=scheme_named(scheme)) for name in sources}
+    architecture = GeneratorConfig(sources=channels, optical_bands=bands, base_width=4, depth=3)
+    model = RSSpade(
+        build_generator(architecture), GeneratorInfo(architecture=architecture, landcover_scheme=scheme)
+    ).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    save_model(folder / "generator")
+    return folder
+
+
+def scores(run, data, tmp_path, *more):
+    assert main(["evaluate", "--run", str(run), "--data", str(data), "--json", str(tmp_path / "s.json"), *more]) == 0
+    return json.loads((tmp_path / "s.json").read_text())
+
+
+def test_the_file_holds_what_was_promised_and_the_table_is_shown(run, data, tmp_path, capsys):
+    found = scores(run, data, tmp_path, "--csv", str(tmp_path / "t.csv"))
+    promised = (
+        "psnr ssim sam_rad sam_deg mae rmse ergas per_band reflectance clipped tiles split split_sha256 sources model"
+    )
+    assert set(promised.split()) <= set(found)
+    assert {"psnr", "ssim", "sam_rad"} <= set(found["reflectance"])
+    dataset = DatasetFolder.open(data)
+    assert (found["split"], found["split_sha256"]) == ("test", dataset.info.split["sha256"])
+    assert (found["tiles"], found["sources"], found["model"]) == (
+        len(dataset.in_split("test")),
+        ["s1", "lulc", "dem"],
+        "rs_spade",
+    )
+    assert set(found["baselines"]) == {"class_mean", "copy_of_input"}
+    assert found["baselines"]["class_mean"]["psnr"] > found["psnr"]  # the network is not trained
+    with (tmp_path / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["tile"] for row in rows] == [row.tile for row in dataset.in_split("test")]
+    assert np.mean([float(row["psnr"]) for row in rows]) == pytest.approx(found["psnr"])
+    shown = capsys.readouterr().out
+    assert all(
+        text in shown
+        for text in ("rs_spade from s1,lulc,dem", "class-mean image", "copy of the clouded input", "s.json")
+    )
+
+
+def test_a_subset_is_scored_as_the_model_paints_it(run, data, tmp_path):
+    model = RSSpade.from_pretrained(run / "generator")
+    tiles = TileDataset(DatasetFolder.open(data), split="val", sources=["dem", "s1"], random_crops=False)
+    by_hand = []
+    for n in range(len(tiles)):
+        sample = tiles[n]
+        image = model({"s1": sample.sources["s1"], "dem": sample.sources["dem"]})
+        pair = DISPLAY.apply(image[None]), DISPLAY.apply(sample.optical[None])
+        by_hand.append(psnr(*pair, sample.optical_valid[None]).item())
+    found = scores(run, data, tmp_path, "--split", "val", "--sources", "dem,s1")
+    assert found["sources"] == ["s1", "dem"]
+    assert found["psnr"] == pytest.approx(np.mean(by_hand), abs=1e-4)
+
+
+def test_the_batch_size_changes_no_score(run, data, tmp_path):
+    one, many = (scores(run, data, tmp_path, "--split", "train", "--batch-size", n) for n in ("1", "3"))
+    assert one["psnr"] == pytest.approx(many["psnr"], abs=1e-4)
+    assert one["sam_rad"] == pytest.approx(many["sam_rad"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "expected"),
+    [
+        ({"scheme": "worldcover"}, [], "expected land cover in the scheme worldcover, the model's, found dynamic_world"),
+        ({"bands": ("red", "swir16")}, [], "expected the optical bands red, swir16, which the model makes"),
+        ({"sources": ("s1",)}, ["--sources", "s1,dem"], "--sources: expected a subset of s1, which the model was trained with, found dem"),
+        ({}, ["--split", "tests"], "--split: expected one of train, val, test"),
+        ({}, ["--batch-size", "0"], "--batch-size: expected at least 1"),
+        ({}, ["--json", "nowhere/s.json"], "expected a folder to write into, found none"),
+        ({}, ["--run", "nowhere"], "expected a run folder with generator/ in it"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_scored_is_refused_in_one_line(data, tmp_path, capsys, model, words, expected):
+    save_model(tmp_path / "generator", **model)
+    assert main(["evaluate", "--data", str(data), "--run", str(tmp_path), *words]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert expected in err
+
+
+def test_another_scheme_matters_only_where_land_cover_is_used(data, tmp_path):
+    save_model(tmp_path / "generator", scheme="worldcover")
+    assert scores(tmp_path, data, tmp_path, "--sources", "s1")["sources"] == ["s1"]
