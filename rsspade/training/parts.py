@@ -41,7 +41,9 @@ _USED_BY = {
 
 def make_accelerator(config: TrainingConfig, events: Path) -> Accelerator:
     """Device, precision, processes and tracker."""
-    return Accelerator(
+    accelerator = Accelerator(
+        # Told so, accelerate lets processes without a GPU work together; otherwise each would train by itself.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if config.precision == "bf16" else "no",
         gradient_accumulation_steps=config.accumulate,
         log_with=None if config.tracker == "none" else config.tracker,
@@ -50,6 +52,14 @@ def make_accelerator(config: TrainingConfig, events: Path) -> Accelerator:
         # the graph of a network that is called twice.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
+    if accelerator.num_processes == 1 and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+        warnings.warn(
+            "accelerate was asked for several processes but has started one, as it does without a GPU. "
+            "For several on CPUs: accelerate launch --multi_gpu --num_processes N, or torchrun --nproc_per_node N.",
+            RSSpadeWarning,
+            stacklevel=2,
+        )
+    return accelerator
 
 
 def make_share(config: TrainingConfig, accelerator: Accelerator) -> Share:

@@ -62,8 +62,9 @@ def test_a_signal_leaves_a_run_that_goes_on(dataset, tmp_path, number, code):
 
 
 def launch(processes, command):
+    # Without a GPU `accelerate launch --cpu` starts one process whatever it is asked for; this flag makes it start all.
+    many = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []
     flags = [
-        "--cpu",
         "--num_processes",
         str(processes),
         "--num_machines",
@@ -73,7 +74,7 @@ def launch(processes, command):
         "--dynamo_backend",
         "no",
     ]
-    starter = [sys.executable, "-m", "accelerate.commands.launch", *flags]
+    starter = [sys.executable, "-m", "accelerate.commands.launch", *many, *flags]
     done = subprocess.run([*starter, *command], env=environment(), capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     return done.stdout
