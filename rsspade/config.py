@@ -1,6 +1,6 @@
 """What a training run is made of: every option of `train_gan.py`, typed, frozen and checked when it is built.
 
-A default is what won on the built-in world at 128 pixels, unless its line says otherwise. Options that a machine
+The defaults of losses, rates and averaging are starting points, not yet the outcome of a comparison. Options that a machine
 decides (workers, precision) change no result beyond rounding; `SAME_RUN` lists those that `--resume` may change.
 """
 
