@@ -13,24 +13,27 @@ import time
 from pathlib import Path
 
 
-def stage(title: str, *arguments: object) -> None:
+def stage(title: str, *arguments: object, program: tuple[str, ...] = ("rsspade",)) -> None:
     """Run one command, shown as it would be typed; stop where it fails."""
     words = [str(a) for a in arguments]
     shown = " ".join(w if "*" in w else shlex.quote(w) for w in words)
-    print(f"\n{title}\n  $ rsspade {shown}", flush=True)
+    print(f"\n{title}\n  $ {' '.join(program)} {shown}", flush=True)
+    start_with = ["-m", "rsspade"] if program == ("rsspade",) else list(program[1:])
     words = [f for w in words for f in (sorted(glob.glob(w)) if "*" in w else [w])]  # noqa: PTH207 (absolute patterns too)
     start = time.perf_counter()
-    code = subprocess.run([sys.executable, "-m", "rsspade", *words], check=False).returncode
+    code = subprocess.run([sys.executable, *start_with, *words], check=False).returncode
     if code != 0:
         raise SystemExit(f"The stage failed with exit code {code}.")
     print(f"  took {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def main() -> None:
-    """Make a world, look at it as a sceptic and as a person, and prepare one of its scenes anew from GeoTIFFs."""
+    """A world; a sceptic's and a person's look at it; one of its scenes anew from GeoTIFFs; a generator and its scores."""
     parser = argparse.ArgumentParser(prog="python -m experiments.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where to put everything (made anew)")
-    out = parser.parse_args().out
+    parser.add_argument("--steps", type=int, default=150, help="of training (default: %(default)s)")
+    options = parser.parse_args()
+    out, steps = options.out, options.steps
     if out.exists() and any(out.iterdir()) and not (out / ".rsspade-demo").is_file():
         raise SystemExit(f"{out}: expected a folder of an earlier demo, found other files. Choose another --out.")
     shutil.rmtree(out, ignore_errors=True)
@@ -55,11 +58,18 @@ def main() -> None:
     flags = [a for s in ("s2", "s1", "lulc", "dem") for a in (f"--{s}", f"{world / s.upper()}/{scene}_*.tif")]
     stage("4. The way of one's own GeoTIFFs: the files of one scene become a dataset of larger tiles", "prepare", *flags,
           "--landcover-scheme", "dynamic_world", "--tile-size", 256, "--split", "1:0:0", "--out", out / "prepared")  # fmt: skip
+    run = out / "run"
+    stage("5. A generator, trained for a minute: far too short to be good, long enough to see that it learns",
+          "--data", world, "--out", run, "--steps", steps, "--lr", 0.002, "--eval_every", steps, "--save_every", steps,
+          program=("python", "train_gan.py"))  # fmt: skip
+    stage("6. Its scores on places it has never seen, beside the mean image of each class", "evaluate", "--run", run,
+          "--data", world)  # fmt: skip
     print(
         f"\nAll of it took {time.perf_counter() - begin:.0f} s. Look at\n"
         f"  {out / 'tiles.png'}   what the sources show\n"
         f"  {world}/       the dataset: GeoTIFFs that any GIS opens, dataset.json, tiles.csv\n"
         f"  {out / 'check.json'}  what the check found\n"
+        f"  {run}/samples/  what the generator made of the sources\n"
         f"  {out / 'prepared'}/    the same from GeoTIFFs: replace them by your own"
     )
 

@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_the_demo_runs_and_leaves_what_it_promises(tmp_path):
-    command = [sys.executable, "-m", "experiments.demo", "--out", str(tmp_path / "demo")]
+    command = [sys.executable, "-m", "experiments.demo", "--out", str(tmp_path / "demo"), "--steps", "4"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Nothing is wrong" in done.stdout
-    assert done.stdout.count("took") == 5  # each stage, and all of it
+    assert done.stdout.count("took") == 7  # each stage, and all of it
     assert (tmp_path / "demo" / "tiles.png").stat().st_size > 100_000
     assert len(DatasetFolder.open(tmp_path / "demo" / "prepared").rows) == 4
 
