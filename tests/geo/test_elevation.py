@@ -164,3 +164,30 @@ def test_a_lake_under_a_cliff_is_flat_again_within_five_source_pixels() -> None:
 def test_a_stack_of_bands_is_refused() -> None:
     with pytest.raises(ValueError, match=r"one plane of heights"):
         resample_elevation(np.zeros((1, 4, 4)), COARSE, UTM, FINE, UTM, (4, 4))
+
+
+def _print_table() -> None:
+    """`python tests/geo/test_elevation.py`: the figures that the README and `rsspade.geo.elevation` quote."""
+    kernels = {
+        "bilinear": Resampling.bilinear, "GDAL cubic": Resampling.cubic, "lanczos": Resampling.lanczos,
+        "GDAL cubic spline": Resampling.cubic_spline, "ours": None,
+    }  # fmt: skip
+    inner = np.s_[30:-30, 30:-30]
+    for name, kernel in kernels.items():
+        combs, errors = [], []
+        for steepness, relief in ((3.6, 120.0), (4.2, 150.0)):
+            for seed in range(3):
+                truth = fractal_terrain(steepness, relief, seed)
+                coarse = coarse_product(truth)
+                made = by_us(coarse) if kernel is None else by_gdal(coarse, kernel)
+                cubic = by_gdal(coarse, Resampling.cubic)
+                combs.append(lattice(made))
+                errors.append(np.std((made - truth)[inner]) / np.std((cubic - truth)[inner]))
+        print(
+            f"{name:<18} power at 30 m / beside it {min(combs):.1f} to {max(combs):.1f}; "
+            f"height error / cubic's {min(errors):.2f} to {max(errors):.2f}"
+        )
+
+
+if __name__ == "__main__":
+    _print_table()
