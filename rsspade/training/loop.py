@@ -28,10 +28,10 @@ from rsspade.training.record import Meter, Record, forget_after
 from rsspade.training.resume import find_state, restore
 from rsspade.training.run_folder import RunFolder
 from rsspade.training.schedule import learning_rate, set_learning_rate
-from rsspade.training.state import optimizer_tensors, write_checkpoint
+from rsspade.training.state import Checkpoint, optimizer_tensors, write_checkpoint
 from rsspade.training.validation import draw_samples, is_better, validate
 
-__all__ = ["train"]
+__all__ = ["Run", "train", "training_steps"]
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -57,6 +57,21 @@ class Run:
     best: dict[str, Any] = dataclasses.field(default_factory=dict)
     left_out: Tensor
 
+    @classmethod
+    def build(
+        cls, config: TrainingConfig, accelerator: Accelerator, data: Data, found: Checkpoint | None = None
+    ) -> "Run":
+        """Fresh networks, or those of a checkpoint."""
+        folder = RunFolder(Path(config.out))
+        share, architecture = make_share(config, accelerator), make_architecture(config, data)
+        networks, meter = Networks.build(config, data, architecture, accelerator), Meter(accelerator.device)
+        step, best = restore(found, networks, meter) if found is not None else (0, {})
+        record = Record(folder.metrics, accelerator, config, done=step)
+        return cls(
+            config=config, accelerator=accelerator, folder=folder, share=share, data=data, networks=networks, meter=meter,
+            record=record, step=step, best=best, left_out=torch.zeros(2, device=accelerator.device),
+        )  # fmt: skip
+
     @property
     def scaling(self) -> Scaling:
         """Between physical units and channels."""
@@ -68,27 +83,20 @@ def train(config: TrainingConfig) -> int:
     folder = RunFolder(Path(config.out))
     accelerator = make_accelerator(config, folder.events)
     data = Data(config, accelerator.device)
-    share, architecture = make_share(config, accelerator), make_architecture(config, data)
+    make_share(config, accelerator), make_architecture(config, data)  # refuse before anything is written
     lock = _take_folder(folder, config, accelerator)
     try:
         found = find_state(folder, config, data.identity)
         if found is not None and found.state["step"] >= config.steps:
             accelerator.print(f"{folder.path}: all {config.steps} steps are done.")
             return 0
-        networks = Networks.build(config, data, architecture, accelerator)
-        meter = Meter(accelerator.device)
-        step, best = restore(found, networks, meter) if found is not None else (0, {})
+        run = Run.build(config, accelerator, data, found)
         if accelerator.is_main_process:
-            forget_after(folder.metrics, step)
-        record = Record(folder.metrics, accelerator, config, done=step)
-        run = Run(
-            config=config, accelerator=accelerator, folder=folder, share=share, data=data, networks=networks, meter=meter,
-            record=record, step=step, best=best, left_out=torch.zeros(2, device=accelerator.device),
-        )  # fmt: skip
-        if step:
-            record.say(f"{folder.path}: going on after step {step}")
-        with record, Interruption(accelerator) as interruption:
-            return _steps(run, interruption)
+            forget_after(folder.metrics, run.step)
+        if run.step:
+            run.record.say(f"{folder.path}: going on after step {run.step}")
+        with run.record, Interruption(accelerator) as interruption:
+            return _to_the_end(run, interruption)
     finally:
         if lock is not None:
             lock.release()
@@ -103,21 +111,26 @@ def _take_folder(folder: RunFolder, config: TrainingConfig, accelerator: Acceler
     return lock
 
 
-def _steps(run: Run, interruption: Interruption) -> int:
-    config, accelerator, networks, meter = run.config, run.accelerator, run.networks, run.meter
+def training_steps(run: Run) -> Iterator[int]:
+    """Make the steps that are left, one for each number that is taken; nothing is evaluated or saved in here."""
+    accelerator, networks = run.accelerator, run.networks
     for batch in _batches(run):
         with accelerator.accumulate(*networks.prepared):
             terms = _micro_step(run, batch)
-        meter.add(terms)
-        if not accelerator.sync_gradients:
-            continue  # a micro-batch is not a step
-        run.step += 1
-        networks.average.update(networks.plain_generator, run.step)
-        run.record.step_done()
+        run.meter.add(terms)
+        if accelerator.sync_gradients:  # a micro-batch is not a step
+            run.step += 1
+            networks.average.update(networks.plain_generator, run.step)
+            yield run.step
 
-        is_last, stop = run.step == config.steps, interruption.noticed(run.step)
+
+def _to_the_end(run: Run, interruption: Interruption) -> int:
+    config, accelerator, meter = run.config, run.accelerator, run.meter
+    for step in training_steps(run):
+        run.record.step_done()
+        is_last, stop = step == config.steps, interruption.noticed(step)
         log, evaluate, save = (
-            is_last or run.step % n == 0 for n in (config.log_every, config.eval_every, config.save_every)
+            is_last or step % n == 0 for n in (config.log_every, config.eval_every, config.save_every)
         )
         if (
             log or evaluate or save or stop
