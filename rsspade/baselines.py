@@ -2,23 +2,26 @@
 
 The class-mean image paints every pixel with the mean training spectrum of its land-cover class: a generator that does
 not beat it has learned nothing beyond a colour table. The copy of the input hands back the clouded image: what doing
-nothing is worth.
+nothing is worth. The oracle of a built-in world is the other end: nothing that sees the sources alone can beat it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from rsspade.data.manifest import DatasetFolder
 from rsspade.data.readers.base import TileReader
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.errors import InputError, explain
 from rsspade.jobs import progress_bar
 from rsspade.sources import UNLABELLED
 
-__all__ = ["ClassMeans", "Prediction", "class_means", "copy_of_input"]
+__all__ = ["ClassMeans", "Prediction", "class_means", "copy_of_input", "oracle_answer"]
 
 
 class Prediction(NamedTuple):
@@ -92,3 +95,26 @@ def copy_of_input(batch: Sample) -> Prediction:
     if not batch.cloudy:
         raise ValueError("expected a dataset opened with with_cloudy=True, found samples without clouded images")
     return Prediction(batch.cloudy["image"], batch.optical_valid & batch.cloudy["valid"])
+
+
+def oracle_answer(dataset: DatasetFolder, names: Sequence[str], batch: Sample) -> Prediction:
+    """The oracle of a collated batch of whole tiles, read from their files; without one a tile is not scored.
+
+    Args:
+        dataset: A built-in world with `--oracle`.
+        names: Of the tiles in the batch.
+        batch: The truth.
+    """
+    image = np.full(batch.optical.shape, np.nan, np.float32)
+    for n, name in enumerate(names):
+        if not dataset.has("oracle", name):
+            continue
+        values = dataset.read("oracle", name)
+        if values.shape != image[n].shape:
+            raise InputError(
+                explain(dataset.tile_path("oracle", name), expected=f"{image[n].shape} bands, rows and columns, as S2 has",
+                        found=str(values.shape), fix="Make the world again.")
+            )  # fmt: skip
+        image[n] = values
+    known = torch.from_numpy(np.isfinite(image).all(axis=1))
+    return Prediction(torch.from_numpy(image), batch.optical_valid & known)

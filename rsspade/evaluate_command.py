@@ -31,6 +31,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    import torch
     from accelerate import Accelerator
 
     from rsspade.evaluation import evaluate, find_generator
@@ -46,7 +47,8 @@ def _run(options: argparse.Namespace) -> int:
             raise OutputError(explain(path, expected="a folder to write into", found="none", fix="Make it first."))
     model = RSSpade.from_pretrained(find_generator(options.run))
     dataset = DatasetFolder.open(options.data)
-    accelerator = Accelerator()
+    # Told so, accelerate lets processes without a GPU work together; otherwise each would score the whole by itself.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
     found = evaluate(model, dataset, accelerator, split=options.split, sources=sources, batch_size=options.batch_size)
     if not accelerator.is_main_process:
         return 0
@@ -70,7 +72,27 @@ def _table(summary: Mapping[str, Any]) -> str:
     lines = [head, " " * width + "".join(f"{column:>10}" for column in _COLUMNS)]
     for name, scores in rows.items():
         lines.append(f"{name:<{width}}" + "".join(f"{_shown(scores[column]):>10}" for column in _COLUMNS))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_class_lines(summary)])
+
+
+def _class_lines(summary: Mapping[str, Any]) -> list[str]:
+    """A row per land-cover class, the commonest first; beside its scores the class-mean image's PSNR."""
+    classes = summary.get("per_class", {})
+    if not classes:
+        return []
+    total = sum(scores["pixels"] for scores in classes.values())
+    width = max(len("land cover"), *map(len, classes))
+    columns = ("share", "psnr", "mae", "rmse", "sam_deg")
+    plain = summary["baselines"].get("class_mean", {}).get("per_class", {})
+    lines = [
+        "",
+        f"{'land cover':<{width}}" + "".join(f"{c:>10}" for c in columns) + "  psnr of the class mean" * bool(plain),
+    ]
+    for name, scores in sorted(classes.items(), key=lambda item: -item[1]["pixels"]):
+        shown = [f"{scores['pixels'] / total:.1%}", *(_shown(scores[column]) for column in columns[1:])]
+        end = f"{_shown(plain[name]['psnr']):>24}" if name in plain else ""
+        lines.append(f"{name:<{width}}" + "".join(f"{text:>10}" for text in shown) + end)
+    return lines
 
 
 def _shown(value: float | None) -> str:

@@ -3,26 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rsspade.baselines import ClassMeans, class_means, copy_of_input
+from rsspade.baselines import ClassMeans, Prediction, class_means, copy_of_input, oracle_answer
 from rsspade.data.collate import collate_samples
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.errors import InputError, explain
 from rsspade.jobs import progress_bar
-from rsspade.metrics import ImageScores
+from rsspade.landcover import Scheme
+from rsspade.metrics import ClassScores, ImageScores
 from rsspade.metrics.rows import PADDING
 from rsspade.models import RSSpade
 from rsspade.sources import CONDITIONS
 
 __all__ = ["BASELINES", "Evaluation", "evaluate", "find_generator"]
 
-BASELINES = {"class_mean": "class-mean image", "copy_of_input": "copy of the clouded input"}
+BASELINES = {
+    "class_mean": "class-mean image",
+    "copy_of_input": "copy of the clouded input",
+    "oracle": "upper bound (built-in world)",
+}
+"""Key in the JSON file -> name in the table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,28 +65,31 @@ def evaluate(
         batch_size: Tiles at a time in each process; changes no score.
     """
     chosen = _chosen_sources(model, dataset, sources)
-    tiles, means = _open(dataset, split, chosen)
     bands = _band_positions(model, dataset)
-    names = ["model", *(["class_mean"] if means else []), *(["copy_of_input"] if tiles.with_cloudy else [])]
-    scores = {name: ImageScores(model.info.architecture.optical_bands) for name in names}
+    tiles, means = _open(dataset, split, chosen)
+    scores = _empty_scores(model, dataset, means)
     mine = list(range(accelerator.process_index, len(tiles), accelerator.num_processes))
     model = model.to(accelerator.device)
     with progress_bar(total=len(mine), title="evaluate") as bar:
         for sample in DataLoader(tiles, batch_size, sampler=mine, collate_fn=collate_samples):
-            _score_batch(sample, model, chosen, bands, means, scores)
+            answers = _answers(sample, model, chosen, means)
+            if "oracle" in scores:
+                answers["oracle"] = oracle_answer(dataset, [tiles.rows[n].tile for n in sample.tile.tolist()], sample)
+            _score_batch(sample, answers, bands, scores, accelerator.device)
             bar.update(len(sample.tile))
-    total = {name: _gather(own, accelerator) for name, own in scores.items()}
+    scores = {name: own.gathered(accelerator) for name, own in scores.items()}
+    found = {name: own.compute() for name, own in scores.items()}
     summary = {
-        **total["model"].compute(),
+        **found["model"],
         "split": split,
         "split_sha256": str(dataset.info.split.get("sha256", "")),
         "sources": list(chosen),
         "model": model.info.architecture.model,
         "dataset": dataset.info.name,
         "trained_split_sha256": model.info.split_sha256,
-        "baselines": {name: total[name].compute() for name in names[1:]},
+        "baselines": {name: found[name] for name in BASELINES if name in found},
     }
-    rows = [{**row, "tile": tiles.rows[row["tile"]].tile} for row in total["model"].per_tile()]
+    rows = [{**row, "tile": tiles.rows[row["tile"]].tile} for row in scores["model"].images.per_tile()]
     return Evaluation(summary=summary, per_tile=rows)
 
 
@@ -117,34 +127,70 @@ def _band_positions(model: RSSpade, dataset: DatasetFolder) -> list[int]:
     return [held.index(band) for band in wanted]
 
 
-def _score_batch(
-    sample: Sample,
-    model: RSSpade,
-    chosen: tuple[str, ...],
-    bands: list[int],
-    means: ClassMeans | None,
-    scores: dict[str, ImageScores],
-) -> None:
+class _Scores:
+    """The scores of one answer: of the images, and of each class where the dataset has land cover."""
+
+    def __init__(self, bands: Sequence[str], scheme: Scheme | None) -> None:
+        self.images = ImageScores(bands)
+        self.classes = None if scheme is None else ClassScores(bands, scheme)
+
+    def gathered(self, accelerator: Accelerator) -> "_Scores":
+        """Those of all processes together."""
+        total = _Scores(self.images.bands, None if self.classes is None else self.classes.scheme)
+        total.images.merge(_gathered_state(self.images, accelerator))
+        if self.classes is not None and total.classes is not None:
+            total.classes.merge(_gathered_state(self.classes, accelerator))
+        return total
+
+    def compute(self) -> dict[str, Any]:
+        """As written to the JSON file."""
+        classes = {} if self.classes is None else {"per_class": self.classes.compute()}
+        return self.images.compute() | classes
+
+
+def _gathered_state(scores: ImageScores | ClassScores, accelerator: Accelerator) -> Tensor:
+    state = accelerator.pad_across_processes(scores.state(accelerator.device), dim=0, pad_index=PADDING)
+    return cast(Tensor, accelerator.gather(state)).cpu()
+
+
+def _empty_scores(model: RSSpade, dataset: DatasetFolder, means: ClassMeans | None) -> dict[str, _Scores]:
+    held = dataset.info.sources
+    there = {
+        "model": True,
+        "class_mean": means is not None,
+        "copy_of_input": "S2_CLOUDY" in held,
+        "oracle": "ORACLE" in held,
+    }
+    scheme = dataset.scheme if "LULC" in held else None
+    bands = model.info.architecture.optical_bands
+    return {name: _Scores(bands, scheme) for name, is_there in there.items() if is_there}
+
+
+def _answers(
+    sample: Sample, model: RSSpade, chosen: tuple[str, ...], means: ClassMeans | None
+) -> dict[str, Prediction]:
+    """The images to score, in the bands of the dataset; the model's own in its own."""
     device = next(model.parameters()).device
     given = {name: sample.sources[name].to(device) for name in chosen}
     valid = {name: sample.valid[name].to(device) for name in chosen}
-    image = model(given, valid=valid, day_of_year=sample.day_of_year)
-    answers: dict[str, tuple[Tensor, Tensor]] = {"model": (image, sample.optical_valid)}
+    answers = {"model": Prediction(model(given, valid=valid, day_of_year=sample.day_of_year), sample.optical_valid)}
     if means is not None:
-        answers["class_mean"] = (means.predict(sample).image[:, bands], sample.optical_valid)
-    if "copy_of_input" in scores:
-        copied = copy_of_input(sample)
-        answers["copy_of_input"] = (copied.image[:, bands], copied.valid)
-    truth = sample.optical[:, bands].to(device)
-    for name, (answer, where) in answers.items():
-        scores[name].add(answer.to(device), truth, valid=where.to(device), tile=sample.tile.to(device))
+        answers["class_mean"] = means.predict(sample)
+    if sample.cloudy:
+        answers["copy_of_input"] = copy_of_input(sample)
+    return answers
 
 
-def _gather(scores: ImageScores, accelerator: Accelerator) -> ImageScores:
-    state = accelerator.pad_across_processes(scores.state(accelerator.device), dim=0, pad_index=PADDING)
-    total = ImageScores(scores.bands)
-    total.merge(accelerator.gather(state).cpu())
-    return total
+def _score_batch(
+    sample: Sample, answers: dict[str, Prediction], bands: list[int], scores: dict[str, _Scores], device: torch.device
+) -> None:
+    truth, tile = sample.optical[:, bands].to(device), sample.tile.to(device)
+    for name, answer in answers.items():
+        image = answer.image if name == "model" else answer.image[:, bands]
+        image, where = image.to(device), answer.valid.to(device)
+        scores[name].images.add(image, truth, valid=where, tile=tile)
+        if (classes := scores[name].classes) is not None:
+            classes.add(image, truth, valid=where, landcover=sample.sources["lulc"].to(device), tile=tile)
 
 
 def find_generator(run: Path) -> Path:

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -97,6 +101,80 @@ def test_the_batch_size_changes_no_score(run, data, tmp_path):
     one, many = (scores(run, data, tmp_path, "--split", "train", "--batch-size", n) for n in ("1", "3"))
     assert one["psnr"] == pytest.approx(many["psnr"], abs=1e-4)
     assert one["sam_rad"] == pytest.approx(many["sam_rad"], abs=1e-5)
+
+
+def test_each_class_has_scores_and_spectra_of_its_own(run, data, tmp_path, capsys):
+    found = scores(run, data, tmp_path)
+    classes, plain = found["per_class"], found["baselines"]["class_mean"]["per_class"]
+    assert set(classes) == set(plain) <= {"water", "trees", "crops", "built"}
+    assert sum(entry["pixels"] for entry in classes.values()) == found["pixels"]
+    assert sum(entry["mae"] * entry["pixels"] for entry in classes.values()) / found["pixels"] == pytest.approx(
+        found["mae"]
+    )
+    for name, entry in classes.items():
+        assert entry["mean_true"] == plain[name]["mean_true"]
+        assert plain[name]["std_made"] == pytest.approx([0] * 4, abs=1e-6)  # one spectrum for all pixels of a class
+    assert classes["trees"]["mean_true"][3] > classes["water"]["mean_true"][3] + 0.1
+    assert "land cover" in capsys.readouterr().out
+
+
+def test_a_dataset_without_land_cover_has_no_classes(make_dataset, tmp_path):
+    plain = make_dataset(tmp_path / "plain", sources=("S2", "S1")).path
+    found = scores_of_s1(plain, tmp_path)
+    assert "per_class" not in found
+    assert found["baselines"] == {}
+
+
+def scores_of_s1(data, tmp_path):
+    save_model(tmp_path / "generator", sources=("s1",))
+    return scores(tmp_path, data, tmp_path)
+
+
+def test_the_best_possible_answer_is_scored_where_the_world_knows_it(tmp_path, capsys):
+    world = tmp_path / "world"
+    size = ["--scenes", "3", "--tile-size", "64", "--scene-size", "128"]
+    assert main(["world", str(world), *size, "--oracle"]) == 0
+    found = scores_of_s1(world, tmp_path)
+    oracle = found["baselines"]["oracle"]
+    assert oracle["tiles"] == found["tiles"]
+    assert oracle["psnr"] > found["baselines"]["class_mean"]["psnr"] + 3
+    assert "upper bound (built-in world)" in capsys.readouterr().out
+    lost = DatasetFolder.open(world).in_split("test")[0].tile
+    (world / "ORACLE" / f"{lost}.tif").unlink()
+    again = scores(tmp_path, world, tmp_path)["baselines"]["oracle"]
+    assert (again["tiles"], again["tiles_without_pixels"]) == (oracle["tiles"] - 1, 1)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_scores_of_one(run, data, tmp_path):
+    # Three tiles: the shares are uneven. One tile at a time, so that both paint in batches of the same size.
+    uneven = tmp_path / "data"
+    shutil.copytree(data, uneven)
+    lost = DatasetFolder.open(uneven).in_split("train")[0].tile
+    (uneven / "S2" / f"{lost}.tif").unlink()
+    one = scores(run, uneven, tmp_path, "--split", "train", "--batch-size", "1")
+    words = [
+        "evaluate",
+        "--run",
+        run,
+        "--data",
+        uneven,
+        "--split",
+        "train",
+        "--batch-size",
+        "1",
+        "--json",
+        tmp_path / "two.json",
+    ]
+    launch = [
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+        "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "rsspade",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *map(str, words)], env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("class-mean image") == 1  # one of them speaks
+    assert json.loads((tmp_path / "two.json").read_text()) == one
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Every number that this project prints comes from here, so that no two tables can differ in definition.
 """
 
+from rsspade.metrics.classes import ClassScores
 from rsspade.metrics.images import (
     DISPLAY,
     REFLECTANCE,
@@ -21,6 +22,6 @@ from rsspade.metrics.samples import SampleScores, pairwise_distance, rank_correl
 from rsspade.metrics.scores import ImageScores
 
 __all__ = [
-    "DISPLAY", "PADDING", "REFLECTANCE", "SPACES", "ImageScores", "SampleScores", "ScoreSpace",
+    "DISPLAY", "PADDING", "REFLECTANCE", "SPACES", "ClassScores", "ImageScores", "SampleScores", "ScoreSpace",
     "ergas", "mae", "pairwise_distance", "psnr", "rank_correlation", "rmse", "sam", "spectral_angle", "ssim",
 ]  # fmt: skip
