@@ -1,0 +1,142 @@
+"""Run cells: several at a time, each in a process of its own, again and again until all are there.
+
+    OUT/worlds/NAME/          datasets
+    OUT/cells/KEY/cell.json   what was asked for
+    OUT/cells/KEY/run/        the run folder of its training
+    OUT/cells/KEY/record.json its scores, once it has run
+
+Several of these programs may work in one OUT: a lock on each cell keeps them apart.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from experiments.cells.cell import Cell, Question, Record, World
+from rsspade.data.geotiff import write_bytes_atomically
+
+__all__ = ["Workshop"]
+
+
+@dataclass
+class Workshop:
+    """Where cells are made and kept.
+
+    Attributes:
+        out: The folder.
+        workers: Cells at a time.
+        threads: Of each; the arithmetic's last digits depend on it.
+    """
+
+    out: Path
+    workers: int = 1
+    threads: int = 1
+    _children: set["subprocess.Popen[str]"] = field(default_factory=set)
+
+    def dataset(self, world: World) -> Path:
+        """The dataset of a world, made when it is not there."""
+        path = self.out / "worlds" / world.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.is_dir():
+                print(f"world {world.name}", flush=True)
+                command = [sys.executable, "-m", "rsspade", "world", str(path), *world.arguments]
+                subprocess.run([*command, "--workers", str(self.workers)], check=True, stdout=subprocess.DEVNULL)
+        return path
+
+    def take_over(self, records: Iterable[Mapping[str, object]]) -> int:
+        """Keep records of another place, such as a results.json, as if they had been made here; returns how many."""
+        taken = 0
+        for content in records:
+            record = Record(**content)  # type: ignore[arg-type]
+            path = self.folder(record.cell) / "record.json"
+            if not path.is_file() and record.is_current():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                record.write(path)
+                taken += 1
+        return taken
+
+    def folder(self, cell: Cell) -> Path:
+        """Where a cell lives."""
+        return self.out / "cells" / cell.key
+
+    def finished(self, cell: Cell, questions: Sequence[Question]) -> Record | None:
+        """The record of a cell where it answers the questions and is current."""
+        path = self.folder(cell) / "record.json"
+        if not path.is_file():
+            return None
+        record = Record.read(path)
+        if not record.is_current():
+            raise SystemExit(
+                f"{path}: expected a training with today's defaults, found another. Remove the folder, or raise GENERATION."
+            )
+        return record if all(str(q) in record.scores for q in questions) else None
+
+    def run(self, cells: Sequence[Cell], questions: Sequence[Question]) -> list[Record]:
+        """The records of the cells, in their order; those that are not there are made now, `workers` at a time."""
+        unique = list({cell.key: cell for cell in cells}.values())
+        todo = [cell for cell in unique if self.finished(cell, questions) is None]
+        for world in {cell.world for cell in todo}:
+            self.dataset(world)
+        if todo:
+            print(f"{len(unique) - len(todo)} of {len(unique)} cells are there, {len(todo)} to go", flush=True)
+        stop = threading.Event()
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                list(pool.map(lambda cell: self._make(cell, questions, stop), todo))
+            except BaseException:
+                stop.set()
+                for child in list(self._children):
+                    child.terminate()  # they save and end
+                raise
+        found = [self.finished(cell, questions) for cell in cells]
+        missing = [cell.key for cell, record in zip(cells, found, strict=True) if record is None]
+        if missing:
+            raise SystemExit(f"cells that did not finish: {', '.join(missing)}")
+        return [record for record in found if record is not None]
+
+    def _make(self, cell: Cell, questions: Sequence[Question], stop: threading.Event) -> None:
+        if stop.is_set():
+            return
+        folder = self.folder(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = {"world": asdict(cell.world), "options": dict(cell.options)}
+        write_bytes_atomically(folder / "cell.json", json.dumps(asked, indent=1).encode())
+        words = [w for q in questions for w in ("--question", q.split, ",".join(q.sources))]
+        command = [sys.executable, "-m", "experiments.cells", str(self.out), cell.key, *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        start = time.perf_counter()
+        with (folder / "log.txt").open("a") as log:
+            child = subprocess.Popen(
+                command, stdout=log, stderr=log, text=True, env=environment, start_new_session=True
+            )
+            self._children.add(child)
+            code = child.wait()
+            self._children.discard(child)
+        if code != 0:
+            if not stop.is_set():
+                lines = (folder / "log.txt").read_text().strip().splitlines()
+                raise SystemExit(f"{folder}: ended with {code}: {lines[-1] if lines else 'without a word'}")
+            return
+        with contextlib.suppress(OSError):
+            record = Record.read(folder / "record.json")
+            score = record.scores[str(questions[0])]
+            print(
+                f"{cell.key}  {score['psnr']:.2f} {score['ssim']:.4f} {score['sam_rad']:.4f}  "
+                f"{time.perf_counter() - start:.0f} s  {_short(cell)}",
+                flush=True,
+            )
+
+
+def _short(cell: Cell) -> str:
+    return " ".join(f"{name}={value}" for name, value in cell.options.items())
