@@ -22,7 +22,7 @@ from tqdm import tqdm
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
 
-__all__ = ["discard_units", "open_job", "progress_bar", "run_units"]
+__all__ = ["discard_units", "open_job", "progress_bar", "run_units", "unit_file"]
 
 T = TypeVar("T")
 _JOB, _LOCK, _UNITS = "job.json", ".lock", ".units"
@@ -164,6 +164,11 @@ def discard_units(partial: Path) -> None:
         path.unlink()
 
 
+def unit_file(partial: Path, name: str) -> Path:
+    """Where a unit leaves its result, once its own files are complete."""
+    return partial / _UNITS / f"{name}.json"
+
+
 def run_units(
     partial: Path,
     units: Sequence[tuple[str, tuple[Any, ...]]],
@@ -178,19 +183,18 @@ def run_units(
     With one worker the work runs in this process; with more, on Dask worker processes here; with a scheduler's
     address, on that cluster, whose workers must see the same files. Results do not depend on which.
     """
-    folder = partial / _UNITS
-    todo = [(name, arguments) for name, arguments in units if not (folder / f"{name}.json").is_file()]
+    todo = [(name, arguments) for name, arguments in units if not unit_file(partial, name).is_file()]
     with progress_bar(total=len(units), title=title) as bar:
         bar.update(len(units) - len(todo))
         for _ in _run(partial, todo, work, workers, scheduler):
             bar.update(1)
-    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name, _ in units}
+    return {name: json.loads(unit_file(partial, name).read_text(encoding="utf-8")) for name, _ in units}
 
 
 def _one_unit(partial: Path, name: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     with disk_errors(partial):
         result = work(partial, *arguments)
-        write_bytes_atomically(partial / _UNITS / f"{name}.json", json.dumps(result).encode())
+        write_bytes_atomically(unit_file(partial, name), json.dumps(result).encode())
     return name
 
 
@@ -284,6 +288,6 @@ def _deaf_to_interrupts(start: Callable[[], T]) -> T:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def progress_bar(*, total: int, title: str) -> "tqdm[Any]":
+def progress_bar(*, total: int, title: str, unit: str = "unit") -> "tqdm[Any]":
     """A bar with rate and time left, on standard error, only when a person looks on."""
-    return tqdm(total=total, desc=title, unit="unit", disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(total=total, desc=title, unit=unit, disable=not sys.stderr.isatty(), leave=False)

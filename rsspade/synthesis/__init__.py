@@ -1,0 +1,1 @@
+"""What a trained generator is for: augmented datasets and whole scenes."""
