@@ -223,7 +223,10 @@ def _evaluate(run: Run) -> None:
     if data.val is None:
         return
     size = max(config.batch_size // (run.share.processes * run.share.accumulate), 1)
-    scores = validate(model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size)
+    scores = validate(
+        model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size,
+        subsets=config.validate_subsets,
+    )  # fmt: skip
     best = run.best.get("scores", {}).get(config.select_by)
     better = is_better(scores[config.select_by], best, name=config.select_by)
     run.record.validation(run.step, scores, is_best=better)

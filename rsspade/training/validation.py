@@ -21,6 +21,8 @@ from rsspade.training.batches import to_device
 __all__ = ["KEPT_SCORES", "draw_samples", "is_better", "validate"]
 
 KEPT_SCORES = ("psnr", "ssim", "sam_rad", "sam_deg", "mae", "rmse", "tiles", "not_finite_pixels")
+SUBSET_SCORES = ("psnr", "ssim", "sam_rad")
+_ALL = "all"
 _LOWER_IS_BETTER = ("sam_rad",)
 
 
@@ -33,25 +35,44 @@ def is_better(score: float | None, best: float | None, *, name: str) -> bool:
 
 @torch.no_grad()
 def validate(
-    model: nn.Module, dataset: TileDataset, accelerator: Accelerator, *, scaling: Scaling, season: bool, batch_size: int
+    model: nn.Module,
+    dataset: TileDataset,
+    accelerator: Accelerator,
+    *,
+    scaling: Scaling,
+    season: bool,
+    batch_size: int,
+    subsets: bool = False,
 ) -> dict[str, Any]:
-    """Score a model in eval mode on all tiles of a dataset, each process its share; every process gets the scores."""
+    """Score a model in eval mode on all tiles of a dataset, each process its share; every process gets the scores.
+
+    With `subsets` each source is also scored alone, on the tiles that hold it, as `psnr[s1]` and so on.
+    """
     mine = range(accelerator.process_index, len(dataset), accelerator.num_processes)
     loader = DataLoader(dataset, batch_size, sampler=list(mine), collate_fn=collate_samples)
-    scores = ImageScores(dataset.optical_bands)
+    alone = dataset.sources if subsets and len(dataset.sources) > 1 else ()
+    scores = {name: ImageScores(dataset.optical_bands) for name in (_ALL, *alone)}
     for sample in loader:
         batch = to_device(
             sample, accelerator.device, sources=dataset.sources, scaling=scaling, scheme=dataset.scheme, season=season
         )
-        with accelerator.autocast():
-            image = model(batch.conditions, batch.present, batch.season)
-        truth = sample.optical.to(accelerator.device)
-        scores.add(decode_optical(image, scaling), truth, valid=batch.valid, tile=sample.tile.to(accelerator.device))
+        truth, tile = sample.optical.to(accelerator.device), sample.tile.to(accelerator.device)
+        for name, own in scores.items():
+            present = {n: flags & (name in (_ALL, n)) for n, flags in batch.present.items()}
+            with accelerator.autocast():
+                image = model(batch.conditions, present, batch.season)
+            valid = batch.valid if name == _ALL else batch.valid & present[name][:, None, None]
+            own.add(decode_optical(image, scaling), truth, valid=valid, tile=tile)
+    found = {name: _of_all_processes(own, accelerator) for name, own in scores.items()}
+    kept = {name: found[_ALL][name] for name in KEPT_SCORES}
+    return kept | {f"{score}[{name}]": found[name][score] for name in alone for score in SUBSET_SCORES}
+
+
+def _of_all_processes(scores: ImageScores, accelerator: Accelerator) -> dict[str, Any]:
     state = accelerator.pad_across_processes(scores.state(accelerator.device), dim=0, pad_index=PADDING)
-    everyone = ImageScores(dataset.optical_bands)
+    everyone = ImageScores(scores.bands)
     everyone.merge(accelerator.gather(state).cpu())
-    found = everyone.compute()
-    return {name: found[name] for name in KEPT_SCORES}
+    return everyone.compute()
 
 
 @torch.no_grad()

@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 from tiny_runs import PLAIN, arguments, lines, same_state
 
 from rsspade.config import TrainingConfig
+from rsspade.data.manifest import DatasetFolder
+from rsspade.data.torch_dataset import TileDataset
+from rsspade.metrics import DISPLAY, psnr
 from rsspade.models import RSSpade
 from rsspade.options import read_options
 from rsspade.training import loop, parts, steps
@@ -51,6 +54,20 @@ def test_every_loss_is_logged_by_name_at_each_line(dataset, tmp_path):
     assert all(math.isfinite(v) for line in found for v in line["loss"].values())
     (scored,) = [line for line in lines(tmp_path / "run") if "val" in line]
     assert {"psnr", "ssim", "sam_rad"} <= set(scored["val"])
+
+
+def test_each_source_alone_is_validated_where_asked(dataset, tmp_path):
+    run(dataset, tmp_path / "run", steps=1, validate_subsets="true", save_every=1)
+    (scored,) = [line["val"] for line in lines(tmp_path / "run") if "val" in line]
+    alone = {name: scored[f"psnr[{name}]"] for name in ("s1", "lulc", "dem")}
+    assert len({scored["psnr"], *alone.values()}) == 4
+    model = RSSpade.from_pretrained(tmp_path / "run" / "generator")
+    val = TileDataset(DatasetFolder.open(dataset), split="val", random_crops=False)
+    pairs = [(model({"dem": sample.sources["dem"]}), sample.optical) for sample in (val[n] for n in range(len(val)))]
+    by_hand = [
+        psnr(DISPLAY.apply(made[None]), DISPLAY.apply(true[None]), torch.ones(1, 64, 64) > 0) for made, true in pairs
+    ]
+    assert alone["dem"] == pytest.approx(float(torch.cat(by_hand).mean()), abs=1e-4)
 
 
 def test_one_batch_is_overfitted(make_dataset, tmp_path):
