@@ -20,16 +20,15 @@ from rsspade.data.geotiff import write_tile
 from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.data.statistics import TileStatistics, tile_statistics
 from rsspade.errors import InputError, RSSpadeWarning, explain
-from rsspade.geo import sar
 from rsspade.geo.grid import Grid
 from rsspade.geo.mosaic import read_on_grid
 from rsspade.geo.optical import decode_mask, decode_scl
 from rsspade.geo.plan import PrepareOptions, ScenePlan, plan_scene
 from rsspade.geo.scenes import SceneFiles
-from rsspade.geo.terrain import terrain_derivatives_inside
+from rsspade.geo.windows import read_classes, read_optical, read_radar, read_terrain
 from rsspade.jobs import discard_units, open_job, run_units
-from rsspade.landcover import find_map, scheme_named
-from rsspade.sources import CLOUD, DEM, LULC, S1, UNLABELLED, Source, optical_source
+from rsspade.landcover import scheme_named
+from rsspade.sources import CLOUD, DEM, LULC, S1, Source, optical_source
 
 __all__ = ["prepare_dataset"]
 
@@ -146,21 +145,19 @@ def _read_block(
     layers: dict[str, tuple[Source, np.ndarray]] = {}
     valid = np.ones((window.height, window.width), bool)
     if plan.optical is not None:
-        image = read_on_grid(plan.optical.mosaic, window, plan.optical.to_reflectance)
+        image = read_optical(plan.optical, window)
         valid &= sources["S2"].valid(image)
         layers["S2"] = sources["S2"], image
     if plan.radar is not None:
-        decibel = sar.to_db(read_on_grid(plan.radar.mosaic, window, plan.radar.to_power), "power")
+        decibel = read_radar(plan.radar, window)
         valid &= S1.valid(decibel)
-        layers["S1"] = S1, decibel.astype(np.float32)
+        layers["S1"] = S1, decibel
     if plan.landcover is not None:
-        classes = _landcover(plan, options, window)
+        classes = read_classes(plan.landcover, window, scheme=options.landcover_scheme, to=options.landcover_to)
         valid &= LULC.valid(classes)
         layers["LULC"] = LULC, classes
     if plan.elevation is not None:
-        heights = read_on_grid(plan.elevation, window.expanded(3))[0]
-        terrain = terrain_derivatives_inside(_continued(heights)[2:-2, 2:-2], window.pixel_size)
-        terrain[:, np.isnan(heights[3:-3, 3:-3])] = np.nan  # continued heights serve their neighbours' slopes alone
+        terrain = read_terrain(plan.elevation, window)
         valid &= DEM.valid(terrain)
         layers["DEM"] = DEM, terrain
     if plan.clouds is not None:
@@ -168,42 +165,11 @@ def _read_block(
     return layers, valid
 
 
-def _landcover(plan: ScenePlan, options: PrepareOptions, window: Grid) -> np.ndarray:
-    assert plan.landcover is not None
-    raw = read_on_grid(plan.landcover, window)
-    ids = scheme_named(options.landcover_scheme).normalise(
-        np.where(np.isfinite(raw), raw, UNLABELLED), plan.landcover.parts[0].file.path
-    )
-    named = find_map(options.landcover_scheme, options.landcover_to)
-    return ids if named is None else named.apply(ids)
-
-
 def _clouds(plan: ScenePlan, window: Grid) -> np.ndarray:
     assert plan.clouds is not None
     raw = read_on_grid(plan.clouds, window)
     decode = decode_scl if plan.clouds_are_scl else decode_mask
     return decode(raw, plan.clouds.parts[0].file.path)
-
-
-def _continued(heights: np.ndarray) -> np.ndarray:
-    """Continue heights linearly by a pixel where they end, so that the border of a scene keeps its slope.
-
-    Each new pixel looks at its two nearest neighbours in a row or column only: the margin of three pixels that
-    the caller reads is enough to make the result the same in every window.
-    """
-    found = []
-    for axis in (0, 1):
-        for step in (1, -1):
-            near, far = np.roll(heights, step, axis), np.roll(heights, 2 * step, axis)
-            ahead = 2 * near - far
-            edge = [slice(None), slice(None)]
-            edge[axis] = slice(0, 2) if step == 1 else slice(-2, None)  # rolled in from the other side
-            ahead[tuple(edge)] = np.nan
-            found.append(ahead)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # pixels without any neighbour stay NaN
-        guess = np.nanmean(found, axis=0)
-    return np.where(np.isfinite(heights), heights, guess)
 
 
 def _write_tiles(
