@@ -53,6 +53,7 @@ def evaluate(
     split: str = "test",
     sources: Sequence[str] | None = None,
     batch_size: int = 8,
+    with_baselines: bool = True,
 ) -> Evaluation:
     """Score the deterministic output of a model on whole tiles; each process takes its share, all get the scores.
 
@@ -63,11 +64,13 @@ def evaluate(
         split: `train`, `val` or `test`.
         sources: What the model may see; all that it knows by default.
         batch_size: Tiles at a time in each process; changes no score.
+        with_baselines: Score the answers that need no network too; they are the same for every subset of the sources.
     """
     chosen = _chosen_sources(model, dataset, sources)
     bands = _band_positions(model, dataset)
-    tiles, means = _open(dataset, split, chosen)
+    tiles, means = _open(dataset, split, chosen, with_baselines=with_baselines)
     scores = _empty_scores(model, dataset, means)
+    scores = scores if with_baselines else {"model": scores["model"]}
     mine = list(range(accelerator.process_index, len(tiles), accelerator.num_processes))
     model = model.to(accelerator.device)
     with progress_bar(total=len(mine), title="evaluate") as bar:
@@ -106,13 +109,15 @@ def _chosen_sources(model: RSSpade, dataset: DatasetFolder, sources: Sequence[st
     return chosen
 
 
-def _open(dataset: DatasetFolder, split: str, chosen: tuple[str, ...]) -> tuple[TileDataset, ClassMeans | None]:
+def _open(
+    dataset: DatasetFolder, split: str, chosen: tuple[str, ...], *, with_baselines: bool
+) -> tuple[TileDataset, ClassMeans | None]:
     """The tiles, with what the baselines need where the dataset has it, and the class means."""
     has_classes = "LULC" in dataset.info.sources
     wanted = [name for name in CONDITIONS if name in chosen or (name == "lulc" and has_classes)]
-    cloudy = "S2_CLOUDY" in dataset.info.sources
+    cloudy = with_baselines and "S2_CLOUDY" in dataset.info.sources
     tiles = TileDataset(dataset, split=split, sources=wanted, random_crops=False, with_cloudy=cloudy)
-    can_learn = has_classes and any(row.split == "train" for row in dataset.rows)
+    can_learn = with_baselines and has_classes and any(row.split == "train" for row in dataset.rows)
     return tiles, class_means(dataset) if can_learn else None
 
 
