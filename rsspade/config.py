@@ -6,7 +6,7 @@ decides (workers, precision) change no result beyond rounding; `SAME_RUN` lists 
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from rsspade.errors import ConfigError, explain
 from rsspade.sources import CONDITIONS, parse_conditions
@@ -23,7 +23,7 @@ __all__ = [
 
 SAME_RUN = frozenset({
     "data", "out", "resume", "resume_from", "save_every", "keep_checkpoints", "loader.workers", "tracker", "compile", "log_every",
-    "sample_tiles", "validate_subsets",
+    "sample_tiles",
 })  # fmt: skip
 """What may change between a run and its continuation: it moves no weight."""
 
@@ -212,7 +212,6 @@ class TrainingConfig:
         resume: Continue the last good checkpoint of the run folder, if there is one.
         resume_from: Continue this checkpoint of the run folder and no other.
         source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept.
-        validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
         accumulate: Micro-batches per step, where a batch does not fit into memory.
         precision: Of the arithmetic; weights are always fp32.
@@ -230,6 +229,8 @@ class TrainingConfig:
         loader: Its options.
     """
 
+    same_run: ClassVar[frozenset[str]] = SAME_RUN
+
     data: str
     out: str
     model: Literal["rs_spade", "pix2pix", "spade", "control"] = "rs_spade"
@@ -243,7 +244,6 @@ class TrainingConfig:
     resume: bool = False
     resume_from: str | None = None
     source_dropout: float = 0.25
-    validate_subsets: bool = False
     season: bool = False
     accumulate: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"

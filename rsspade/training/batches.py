@@ -1,6 +1,6 @@
 """Which tiles a step sees, as a pure function of the step.
 
-The epochs of a `TileSampler` laid end to end make one endless row of draws; step `n` takes the draws from
+The epochs of an `Order` (such as `TileSampler`) laid end to end make one endless row of draws; step `n` takes the draws from
 `n * batch_size` on. So the data position of a run *is* its step, a batch may straddle two epochs, no tile is left
 out at the end of one, and processes and micro-batches take equal shares of every batch: none of them can run out
 before the others.
@@ -8,19 +8,20 @@ before the others.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rsspade.channels import Scaling, encode, encode_season
 from rsspade.data.collate import collate_samples
-from rsspade.data.sampling import Draw, TileSampler
-from rsspade.data.torch_dataset import Sample, TileDataset
+from rsspade.data.sampling import Draw
+from rsspade.data.torch_dataset import Sample
 from rsspade.landcover import Scheme
 
-__all__ = ["Batch", "Share", "StepSampler", "hidden_sources", "make_loader", "to_device"]
+__all__ = ["Batch", "Order", "Share", "StepSampler", "hidden_sources", "make_loader", "seed_step", "to_device"]
 
 _DROPOUT = 0x0D20
 """Keeps the draws of dropped sources apart from all others that use the same seed."""
@@ -49,6 +50,22 @@ class Share:
         return [slice(start, start + size) for start in starts]
 
 
+class Order(Protocol):
+    """The draws of each epoch, by the epoch's number alone."""
+
+    epoch: int
+
+    @property
+    def num_draws(self) -> int:
+        """Draws in an epoch; the same in each."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch."""
+
+    def order(self) -> list[Draw]:
+        """All draws of the epoch."""
+
+
 class StepSampler(Sampler[list[Draw]]):
     """The micro-batches of this process from a step on.
 
@@ -59,7 +76,7 @@ class StepSampler(Sampler[list[Draw]]):
         last: The step to stop before.
     """
 
-    def __init__(self, tiles: TileSampler, share: Share, *, first: int, last: int) -> None:
+    def __init__(self, tiles: Order, share: Share, *, first: int, last: int) -> None:
         self.tiles = tiles
         self.share = share
         self.steps = range(first, last)
@@ -81,7 +98,7 @@ class StepSampler(Sampler[list[Draw]]):
         return self._order[place]
 
 
-def make_loader(dataset: TileDataset, sampler: StepSampler, *, workers: int, pin: bool) -> DataLoader[Sample]:
+def make_loader(dataset: Dataset[Sample], sampler: StepSampler, *, workers: int, pin: bool) -> DataLoader[Sample]:
     """The loader of a run; workers leave Ctrl-C to the training process, which stops them in order."""
     return DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate_samples, num_workers=workers, pin_memory=pin,
@@ -96,6 +113,11 @@ def _quiet_worker(number: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+
+
+def seed_step(seed: int, step: int, part: int) -> None:
+    """Seed what networks draw (dropout) by the step: no random state needs to be kept."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, part]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
 def hidden_sources(step: int, *, batch_size: int, num_sources: int, seed: int, share: float) -> np.ndarray:

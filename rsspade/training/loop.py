@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from filelock import FileLock
 from torch import Tensor
 
 from rsspade.channels import Scaling
@@ -21,9 +19,9 @@ from rsspade.config import TrainingConfig
 from rsspade.models import stack_conditions
 from rsspade.models.checkpoint import RSSpade
 from rsspade.training import steps
-from rsspade.training.batches import Batch, Share, StepSampler, hidden_sources, make_loader, to_device
+from rsspade.training.batches import Batch, Share, StepSampler, hidden_sources, make_loader, seed_step, to_device
 from rsspade.training.interruption import Interruption
-from rsspade.training.parts import Data, Networks, make_accelerator, make_architecture, make_share
+from rsspade.training.parts import Data, Networks, make_accelerator, make_architecture, make_share, take_folder
 from rsspade.training.record import Meter, Record, forget_after
 from rsspade.training.resume import find_state, restore
 from rsspade.training.run_folder import RunFolder
@@ -84,7 +82,7 @@ def train(config: TrainingConfig) -> int:
     accelerator = make_accelerator(config, folder.events)
     data = Data(config, accelerator.device)
     make_share(config, accelerator), make_architecture(config, data)  # refuse before anything is written
-    lock = _take_folder(folder, config, accelerator)
+    lock = take_folder(folder, config, accelerator)
     try:
         found = find_state(folder, config, data.identity)
         if found is not None and found.state["step"] >= config.steps:
@@ -100,15 +98,6 @@ def train(config: TrainingConfig) -> int:
     finally:
         if lock is not None:
             lock.release()
-
-
-def _take_folder(folder: RunFolder, config: TrainingConfig, accelerator: Accelerator) -> FileLock | None:
-    lock = None
-    if accelerator.is_main_process:
-        lock = folder.lock()
-        folder.claim(config)
-    accelerator.wait_for_everyone()
-    return lock
 
 
 def training_steps(run: Run) -> Iterator[int]:
@@ -164,7 +153,7 @@ def _batches(run: Run) -> Iterator[Batch]:
             seed=config.seed,
             share=config.source_dropout,
         )
-        _seed_step(config.seed, run.step, micro * share.processes + share.rank)
+        seed_step(config.seed, run.step, micro * share.processes + share.rank)
         rate = learning_rate(run.step, config)
         for name, factor in (("generator", 1.0), ("discriminator", config.optimizer.discriminator_lr)):
             if name in run.networks.optimizers:
@@ -173,11 +162,6 @@ def _batches(run: Run) -> Iterator[Batch]:
             sample, run.accelerator.device, sources=data.train.sources, scaling=run.scaling, scheme=data.train.scheme,
             hidden=hidden[share.slices()[micro]], season=config.season, channels_last=config.channels_last,
         )  # fmt: skip
-
-
-def _seed_step(seed: int, step: int, part: int) -> None:
-    """Seed what the networks draw (dropout) by the step: no random state needs to be kept."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, part]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
 def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
@@ -223,10 +207,7 @@ def _evaluate(run: Run) -> None:
     if data.val is None:
         return
     size = max(config.batch_size // (run.share.processes * run.share.accumulate), 1)
-    scores = validate(
-        model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size,
-        subsets=config.validate_subsets,
-    )  # fmt: skip
+    scores = validate(model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size)
     best = run.best.get("scores", {}).get(config.select_by)
     better = is_better(scores[config.select_by], best, name=config.select_by)
     run.record.validation(run.step, scores, is_best=better)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
+from filelock import FileLock
 from torch import nn
 from torch.optim import Optimizer
 
@@ -28,10 +29,12 @@ from rsspade.models import (
 )
 from rsspade.models.checkpoint import GeneratorInfo
 from rsspade.training.batches import Share
+from rsspade.training.contract import RunOptions
 from rsspade.training.ema import Average
+from rsspade.training.run_folder import RunFolder
 from rsspade.training.steps import make_optimizer
 
-__all__ = ["Data", "Networks", "make_accelerator", "make_architecture", "make_share"]
+__all__ = ["Data", "Networks", "make_accelerator", "make_architecture", "make_share", "take_folder"]
 
 _USED_BY = {
     "embedding_width": ("rs_spade", "control"), "full_width": ("rs_spade", "control"),
@@ -39,7 +42,7 @@ _USED_BY = {
 }  # fmt: skip
 
 
-def make_accelerator(config: TrainingConfig, events: Path) -> Accelerator:
+def make_accelerator(config: RunOptions, events: Path) -> Accelerator:
     """Device, precision, processes and tracker."""
     accelerator = Accelerator(
         # Told so, accelerate lets processes without a GPU work together; otherwise each would train by itself.
@@ -62,7 +65,7 @@ def make_accelerator(config: TrainingConfig, events: Path) -> Accelerator:
     return accelerator
 
 
-def make_share(config: TrainingConfig, accelerator: Accelerator) -> Share:
+def make_share(config: RunOptions, accelerator: Accelerator) -> Share:
     """This process's part of each batch."""
     parts = accelerator.num_processes * config.accumulate
     if config.batch_size % parts:
@@ -76,6 +79,16 @@ def make_share(config: TrainingConfig, accelerator: Accelerator) -> Share:
         processes=accelerator.num_processes,
         accumulate=config.accumulate,
     )
+
+
+def take_folder(folder: RunFolder, config: RunOptions, accelerator: Accelerator) -> FileLock | None:
+    """Keep other runs out of the folder, and refuse one that holds another run; the main process gets the lock."""
+    lock = None
+    if accelerator.is_main_process:
+        lock = folder.lock()
+        folder.claim(config)
+    accelerator.wait_for_everyone()
+    return lock
 
 
 class Data:
@@ -180,6 +193,12 @@ class Networks:
             plain_generator=generator, plain_discriminator=discriminator, average=average, info=info,
             optimizers={name: make_optimizer(network, rates[name], config.optimizer) for name, network in zip(rates, networks, strict=False)},
         )  # fmt: skip
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The weights by their name in a checkpoint."""
+        judge = {} if self.plain_discriminator is None else {"discriminator": self.plain_discriminator}
+        return {"generator": self.plain_generator, "average": self.average.model, **judge}
 
     @property
     def prepared(self) -> list[nn.Module]:

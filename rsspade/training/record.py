@@ -13,9 +13,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
-from rsspade.config import TrainingConfig
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.options import flatten
+from rsspade.training.contract import RunOptions
 
 __all__ = ["Meter", "Record", "forget_after"]
 
@@ -66,7 +66,7 @@ class Record:
         done: Steps of an earlier session.
     """
 
-    def __init__(self, path: Path, accelerator: Accelerator, config: TrainingConfig, *, done: int) -> None:
+    def __init__(self, path: Path, accelerator: Accelerator, config: RunOptions, *, done: int) -> None:
         self.path = path
         self.accelerator = accelerator
         self.batch_size = config.batch_size
@@ -114,11 +114,13 @@ class Record:
         )
         self._write(step, {"loss": dict(values), "lr": lr, **rate})
 
-    def validation(self, step: int, scores: Mapping[str, Any], *, is_best: bool) -> None:
-        """One line about a validation, in the file and for people."""
+    def validation(
+        self, step: int, scores: Mapping[str, Any], *, is_best: bool, shown: Iterable[str] = ("psnr", "ssim", "sam_rad")
+    ) -> None:
+        """One line about a validation: all scores in the file, those in `shown` for people."""
         self._write(step, {"val": dict(scores), "best": is_best})
-        shown = ", ".join(f"{n} {_shown(scores[n])}" for n in ("psnr", "ssim", "sam_rad"))
-        self.say(f"step {step}: {shown} on {scores['tiles']} validation tiles{' (best so far)' if is_best else ''}")
+        text = ", ".join(f"{n} {_shown(scores[n])}" for n in shown)
+        self.say(f"step {step}: {text} on {scores['tiles']} validation tiles{' (best so far)' if is_best else ''}")
 
     def say(self, line: str) -> None:
         """One line on standard output, above the bar."""
@@ -127,12 +129,13 @@ class Record:
             print(line, flush=True)
             self._bar.refresh()
 
-    def diverged(self, step: int, *, generator: int, discriminator: int) -> None:
-        """The last words of a run whose losses are no longer finite."""
-        self._write(step, {"diverged": {"generator": generator, "discriminator": discriminator}})
+    def diverged(self, step: int, **left_out: int) -> None:
+        """The last words of a run whose losses are no longer finite: network -> steps that it did not make."""
+        self._write(step, {"diverged": left_out})
+        counts = ", ".join(f"{count} steps of the {name}" for name, count in left_out.items())
         self.say(
-            f"step {step}: a loss or gradient was not finite ({generator} steps of the generator, {discriminator} of the "
-            "discriminator were left out). The last checkpoint is from before. Begin again in another --out with a lower --lr."
+            f"step {step}: a loss or gradient was not finite ({counts} were left out). "
+            "The last checkpoint is from before. Begin again in another --out with a lower --lr."
         )
 
     def _write(self, step: int, content: Mapping[str, Any]) -> None:

@@ -4,9 +4,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from rsspade.config import TrainingConfig
 from rsspade.errors import InputError, RSSpadeWarning, explain
-from rsspade.training.parts import Networks
+from rsspade.training.contract import RunOptions, Trained
 from rsspade.training.record import Meter
 from rsspade.training.run_folder import RunFolder, changed_option, flatten_mapping
 from rsspade.training.state import Checkpoint, find_checkpoints, load_optimizer, read_checkpoint
@@ -14,7 +13,7 @@ from rsspade.training.state import Checkpoint, find_checkpoints, load_optimizer,
 __all__ = ["find_state", "restore"]
 
 
-def find_state(folder: RunFolder, config: TrainingConfig, data: Mapping[str, Any]) -> Checkpoint | None:
+def find_state(folder: RunFolder, config: RunOptions, data: Mapping[str, Any]) -> Checkpoint | None:
     """The checkpoint to go on from; None where the run begins.
 
     `resume` takes the newest that is whole and says which ones it passed over; where none is whole, that is an error
@@ -40,7 +39,7 @@ def find_state(folder: RunFolder, config: TrainingConfig, data: Mapping[str, Any
     return None
 
 
-def _ours(found: Checkpoint, config: TrainingConfig, data: Mapping[str, Any]) -> Checkpoint:
+def _ours(found: Checkpoint, config: RunOptions, data: Mapping[str, Any]) -> Checkpoint:
     name = changed_option(flatten_mapping(found.state["config"]), config)
     if name is not None:
         raise InputError(
@@ -55,13 +54,11 @@ def _ours(found: Checkpoint, config: TrainingConfig, data: Mapping[str, Any]) ->
     return found
 
 
-def restore(found: Checkpoint, networks: Networks, meter: Meter) -> tuple[int, dict[str, Any]]:
+def restore(found: Checkpoint, networks: Trained, meter: Meter) -> tuple[int, dict[str, Any]]:
     """Put a checkpoint into place; returns the step and the best validation so far."""
     try:
-        networks.plain_generator.load_state_dict(found.tensors["generator"])
-        networks.average.model.load_state_dict(found.tensors["average"])
-        if networks.plain_discriminator is not None:
-            networks.plain_discriminator.load_state_dict(found.tensors["discriminator"])
+        for name, module in networks.modules.items():
+            module.load_state_dict(found.tensors[name])
         for name, optimizer in networks.optimizers.items():
             load_optimizer(optimizer, found.tensors[f"{name}_optimizer"])
         meter.load(found.state["meter"])

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from rsspade.config import SAME_RUN, TrainingConfig
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
 from rsspade.jobs import disk_errors
 from rsspade.options import flatten, to_yaml
+from rsspade.training.contract import RunOptions
 
 __all__ = ["RunFolder", "changed_option", "flatten_mapping"]
 
@@ -78,7 +78,7 @@ class RunFolder:
                 ) from err  # fmt: skip
         return lock
 
-    def claim(self, config: TrainingConfig) -> None:
+    def claim(self, config: RunOptions) -> None:
         """Refuse a folder that holds another run; then write the resolved config."""
         held = self._held()
         resume = config.resume or config.resume_from is not None
@@ -94,7 +94,7 @@ class RunFolder:
     def _held(self) -> list[str]:
         return sorted(p.name for p in self.path.iterdir() if p.name != ".lock") if self.path.is_dir() else []
 
-    def _refuse_other_run(self, config: TrainingConfig) -> None:
+    def _refuse_other_run(self, config: RunOptions) -> None:
         try:
             if self.config.stat().st_size > _MAX_CONFIG_BYTES:
                 raise ValueError("too large")  # noqa: TRY301 (one handler for all that is wrong with the file)
@@ -115,14 +115,14 @@ class RunFolder:
         return OutputError(explain(self.path, expected="a new folder, or this run", found=found, fix=fix))
 
 
-def changed_option(before: Mapping[str, Any], config: TrainingConfig) -> str | None:
+def changed_option(before: Mapping[str, Any], config: RunOptions) -> str | None:
     """The first option that differs from an earlier config and would make it another run; None if none does.
 
     Longer is the same run only where the learning rate does not depend on the length.
     """
     now = flatten(config)
     for name, value in now.items():
-        if name in SAME_RUN or (name == "steps" and config.optimizer.schedule == "constant"):
+        if name in config.same_run or (name == "steps" and config.optimizer.schedule == "constant"):
             continue
         if name not in before or before[name] != _plain(value):
             return name

@@ -8,13 +8,13 @@ import math
 
 from torch.optim import Optimizer
 
-from rsspade.config import TrainingConfig
+from rsspade.training.contract import RunOptions
 
 __all__ = ["learning_rate", "set_learning_rate"]
 
 
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """The generator's learning rate in the step that follows `step` finished ones."""
+def learning_rate(step: int, config: RunOptions) -> float:
+    """The learning rate in the step that follows `step` finished ones."""
     options = config.optimizer
     if step < options.warmup:
         return config.lr * (step + 1) / options.warmup

@@ -13,9 +13,10 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from rsspade import losses
 from rsspade.channels import Scaling, decode_optical
-from rsspade.config import LossOptions, OptimizerOptions
+from rsspade.config import LossOptions
 from rsspade.metrics import DISPLAY
 from rsspade.training.batches import Batch
+from rsspade.training.contract import OptimizerSettings
 
 __all__ = ["discriminator_losses", "generator_losses", "hide_invalid", "make_optimizer", "move_weights", "total"]
 
@@ -104,7 +105,7 @@ def total(terms: Mapping[str, Tensor]) -> Tensor:
     return value + (value.detach() - value.detach()) * value  # ∞ − ∞ is NaN; otherwise this adds 0 × value
 
 
-def make_optimizer(model: nn.Module, lr: float, options: OptimizerOptions) -> Optimizer:
+def make_optimizer(model: nn.Module, lr: float, options: OptimizerSettings) -> Optimizer:
     """The fused kind, everywhere: one pass over all weights, and one that can leave them alone (see `move_weights`)."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     if options.name == "sgd":
