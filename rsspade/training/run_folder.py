@@ -56,6 +56,11 @@ class RunFolder:
         return self.path / "samples"
 
     @property
+    def environment(self) -> Path:
+        """Software, commit and machine of each session."""
+        return self.path / "environment.json"
+
+    @property
     def events(self) -> Path:
         """Of the tracker."""
         return self.path / "events"

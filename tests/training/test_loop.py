@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -103,6 +104,21 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(dataset, tmp_path, monkeypat
         for name in ("whole", "broken")
     ]
     assert plain[0] == plain[1]
+    sessions = json.loads((tmp_path / "broken" / "environment.json").read_text())
+    assert [entry["step"] for entry in sessions] == [0, 3]
+
+
+def test_the_generator_names_neither_time_nor_place_and_the_run_names_its_code(dataset, tmp_path):
+    for name in ("one", "two"):
+        run(dataset, tmp_path / name, steps=1)
+    for file in ("config.json", "README.md"):
+        text = (tmp_path / "one" / "generator" / file).read_text()
+        assert text == (tmp_path / "two" / "generator" / file).read_text()
+        assert str(tmp_path) not in text
+        assert not re.search(r"20\d\d-\d\d-\d\d|\d\d:\d\d", text)
+    (session,) = json.loads((tmp_path / "one" / "environment.json").read_text())
+    state = json.loads((find_checkpoints(tmp_path / "one" / "checkpoints")[0] / "state.json").read_text())
+    assert state["code"] == {name: session[name] for name in ("rsspade", "commit")}
 
 
 def test_a_complete_run_is_left_as_it_is(dataset, tmp_path, capsys):
