@@ -23,7 +23,7 @@ __all__ = [
 
 SAME_RUN = frozenset({
     "data", "out", "resume", "resume_from", "save_every", "keep_checkpoints", "loader.workers", "tracker", "compile", "log_every",
-    "sample_tiles",
+    "sample_tiles", "validate_subsets",
 })  # fmt: skip
 """What may change between a run and its continuation: it moves no weight."""
 
@@ -212,6 +212,7 @@ class TrainingConfig:
         resume: Continue the last good checkpoint of the run folder, if there is one.
         resume_from: Continue this checkpoint of the run folder and no other.
         source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept.
+        validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
         accumulate: Micro-batches per step, where a batch does not fit into memory.
         precision: Of the arithmetic; weights are always fp32.
@@ -244,6 +245,7 @@ class TrainingConfig:
     resume: bool = False
     resume_from: str | None = None
     source_dropout: float = 0.25
+    validate_subsets: bool = False
     season: bool = False
     accumulate: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"

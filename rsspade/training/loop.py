@@ -16,7 +16,6 @@ from torch import Tensor
 
 from rsspade.channels import Scaling
 from rsspade.config import TrainingConfig
-from rsspade.environment import code_version, note_session
 from rsspade.models import stack_conditions
 from rsspade.models.checkpoint import RSSpade
 from rsspade.training import steps
@@ -92,7 +91,6 @@ def train(config: TrainingConfig) -> int:
         run = Run.build(config, accelerator, data, found)
         if accelerator.is_main_process:
             forget_after(folder.metrics, run.step)
-            note_session(folder.environment, accelerator, step=run.step)
         if run.step:
             run.record.say(f"{folder.path}: going on after step {run.step}")
         with run.record, Interruption(accelerator) as interruption:
@@ -209,7 +207,10 @@ def _evaluate(run: Run) -> None:
     if data.val is None:
         return
     size = max(config.batch_size // (run.share.processes * run.share.accumulate), 1)
-    scores = validate(model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size)
+    scores = validate(
+        model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size,
+        subsets=config.validate_subsets,
+    )  # fmt: skip
     best = run.best.get("scores", {}).get(config.select_by)
     better = is_better(scores[config.select_by], best, name=config.select_by)
     run.record.validation(run.step, scores, is_best=better)
@@ -228,7 +229,6 @@ def _save(run: Run) -> None:
         state = {
             "config": dataclasses.asdict(run.config), "best": run.best, "meter": run.meter.state(), "data": run.data.identity,
             "next_draw": run.step * run.config.batch_size, "processes": run.share.processes, "info": networks.info.to_json(),
-            "code": code_version(),
         }  # fmt: skip
         tensors = {"generator": networks.plain_generator.state_dict(), "average": networks.average.state()}
         if networks.plain_discriminator is not None:
