@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rsspade.channels import Scaling
 from rsspade.config import TrainingConfig
+from rsspade.environment import code_version, note_session
 from rsspade.models import stack_conditions
 from rsspade.models.checkpoint import RSSpade
 from rsspade.training import steps
@@ -91,6 +92,7 @@ def train(config: TrainingConfig) -> int:
         run = Run.build(config, accelerator, data, found)
         if accelerator.is_main_process:
             forget_after(folder.metrics, run.step)
+            note_session(folder.environment, accelerator, step=run.step)
         if run.step:
             run.record.say(f"{folder.path}: going on after step {run.step}")
         with run.record, Interruption(accelerator) as interruption:
@@ -229,6 +231,7 @@ def _save(run: Run) -> None:
         state = {
             "config": dataclasses.asdict(run.config), "best": run.best, "meter": run.meter.state(), "data": run.data.identity,
             "next_draw": run.step * run.config.batch_size, "processes": run.share.processes, "info": networks.info.to_json(),
+            "code": code_version(),
         }  # fmt: skip
         tensors = {"generator": networks.plain_generator.state_dict(), "average": networks.average.state()}
         if networks.plain_discriminator is not None:
