@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +27,10 @@ from rsspade.channels import decode_optical, encode, encode_season
 from rsspade.errors import InputError, OutputError, explain
 from rsspade.models.card import model_card
 from rsspade.models.config import build_generator
+from rsspade.models.embedding import grid_size
 from rsspade.models.info import GeneratorInfo, unreadable
+from rsspade.models.noise import NoiseField
+from rsspade.models.variety import noise_of_field
 from rsspade.sources import UNLABELLED
 
 __all__ = ["GeneratorInfo", "RSSpade"]
@@ -54,6 +57,11 @@ class RSSpade(nn.Module):
         self.network = network
         self.info = info
 
+    @property
+    def has_variety(self) -> bool:
+        """Whether it can draw samples."""
+        return self.info.architecture.variety_width > 0
+
     @torch.no_grad()
     def forward(
         self,
@@ -74,6 +82,78 @@ class RSSpade(nn.Module):
         Returns:
             Reflectance (B, bands, H, W) or (bands, H, W), on the finest grid of the sources given.
         """
+        conditions, present, season, single = self._inputs(sources, valid, day_of_year)
+        image = decode_optical(self.network(conditions, present, season), self.info.scaling)
+        return image[0] if single else image
+
+    @torch.no_grad()
+    def sample(
+        self,
+        sources: Mapping[str, Tensor | np.ndarray],
+        *,
+        fields: Sequence[NoiseField],
+        origins: Sequence[tuple[int, int]],
+        valid: Mapping[str, Tensor | np.ndarray] | None = None,
+        day_of_year: Tensor | float | None = None,
+    ) -> Tensor:
+        """Draw one image for each tile; reflectance as from `forward`, which gives the middle of all draws.
+
+        Args:
+            sources: As in `forward`.
+            fields: One for each tile of the batch.
+            origins: Row and column of each tile's first pixel in its scene: where two tiles of a scene overlap, they
+                see the same noise.
+            valid: As in `forward`.
+            day_of_year: As in `forward`.
+        """
+        several = [[field] for field in fields]
+        _, drawn = self.draw(sources, fields=several, origins=origins, valid=valid, day_of_year=day_of_year)
+        return drawn[..., 0, :, :, :]
+
+    @torch.no_grad()
+    def draw(
+        self,
+        sources: Mapping[str, Tensor | np.ndarray],
+        *,
+        fields: Sequence[Sequence[NoiseField]],
+        origins: Sequence[tuple[int, int]],
+        valid: Mapping[str, Tensor | np.ndarray] | None = None,
+        day_of_year: Tensor | float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Several draws for little more than the price of one: `sample` with S fields for each tile.
+
+        Returns:
+            The deterministic image (B, bands, H, W) and the draws (B, S, bands, H, W); without B where there is none.
+        """
+        if not self.has_variety:
+            raise InputError(
+                explain("samples", expected="a generator that was trained with variety", found="one without",
+                        fix="Train it with --generator.variety_width 16, or take the deterministic image (one sample).")
+            )  # fmt: skip
+        conditions, present, season, single = self._inputs(sources, valid, day_of_year)
+        batch, device = len(next(iter(present.values()))), next(self.parameters()).device
+        counts = {len(own) for own in fields}
+        if len(fields) != batch or len(origins) != batch or len(counts) != 1:
+            raise ValueError(
+                f"expected fields, equally many each, and an origin for {batch} tiles; found {len(fields)} and {len(origins)}"
+            )
+        size, depth = grid_size(conditions), self.info.architecture.depth
+        noise = (
+            torch.stack([noise_of_field(own[n], at, size, depth) for own, at in zip(fields, origins, strict=True)])
+            for n in range(counts.pop())
+        )
+        image, residuals = self.network(conditions, present, season, (one.to(device) for one in noise))
+        drawn = decode_optical(image[:, None] + residuals, self.info.scaling)
+        image = decode_optical(image, self.info.scaling)
+        return (image[0], drawn[0]) if single else (image, drawn)
+
+    def _inputs(
+        self,
+        sources: Mapping[str, Tensor | np.ndarray],
+        valid: Mapping[str, Tensor | np.ndarray] | None,
+        day_of_year: Tensor | float | None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None, bool]:
+        """What the network is given, and whether it was a single tile."""
         device = next(self.parameters()).device
         conditions, present, single = {}, {}, False
         for name in self._known(sources):
@@ -84,9 +164,7 @@ class RSSpade(nn.Module):
             conditions[name] = encode(name, values, mask, scaling=self.info.scaling, scheme=self.info.scheme)
             usable = (values != UNLABELLED if name == "lulc" else torch.isfinite(values)).all(dim=1)
             present[name] = (usable if mask is None else usable & mask).any(dim=(-2, -1))
-        season = self._season(day_of_year, next(iter(present.values())))
-        image = decode_optical(self.network(conditions, present, season), self.info.scaling)
-        return image[0] if single else image
+        return conditions, present, self._season(day_of_year, next(iter(present.values()))), single
 
     def _known(self, sources: Mapping[str, object]) -> list[str]:
         """The sources given in the model's order; an unknown one is refused."""

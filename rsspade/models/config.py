@@ -40,6 +40,8 @@ class GeneratorConfig:
         hidden_width: Features between sources and modulation (spade).
         season: Whether the day of year can be given.
         norm_momentum: Share of the newest batch in the running statistics of the norms.
+        variety_width: Features of the head that draws residuals, so that samples differ; 0 for none, which is what
+            checkpoints have that do not name it.
     """
 
     model: str = "rs_spade"
@@ -53,10 +55,12 @@ class GeneratorConfig:
     hidden_width: int = 128
     season: bool = False
     norm_momentum: float = 0.1
+    variety_width: int = 0
 
     def __post_init__(self) -> None:
         _check_choice("generator.model", self.model, tuple(MODELS))
         _check_whole_numbers(self, "generator", ("base_width", "embedding_width", "full_width", "hidden_width"))
+        _check_whole_numbers(self, "generator", ("variety_width",), lowest=0)
         if not isinstance(self.depth, int) or isinstance(self.depth, bool) or not 2 <= self.depth <= 8:
             raise ConfigError(_sentence("generator.depth", "a whole number from 2 to 8", repr(self.depth)))
         _check_sources(self.sources)
@@ -144,14 +148,14 @@ def _rs_spade(config: GeneratorConfig) -> nn.Module:
     return RSSpadeGenerator(
         config.sources, len(config.optical_bands), base_width=config.base_width, depth=config.depth,
         modulated=config.modulated_levels(), embedding_width=config.embedding_width, full_width=config.full_width,
-        season=config.season, momentum=config.norm_momentum,
+        season=config.season, momentum=config.norm_momentum, variety_width=config.variety_width,
     )  # fmt: skip
 
 
 def _pix2pix(config: GeneratorConfig) -> nn.Module:
     return Pix2PixGenerator(
         config.sources, len(config.optical_bands), base_width=config.base_width, depth=config.depth,
-        season=config.season, momentum=config.norm_momentum,
+        season=config.season, momentum=config.norm_momentum, variety_width=config.variety_width,
     )  # fmt: skip
 
 
@@ -159,6 +163,7 @@ def _spade(config: GeneratorConfig) -> nn.Module:
     return SpadeGenerator(
         config.sources, len(config.optical_bands), base_width=config.base_width, depth=config.depth,
         hidden_width=config.hidden_width, season=config.season, momentum=config.norm_momentum,
+        variety_width=config.variety_width,
     )  # fmt: skip
 
 
@@ -199,11 +204,12 @@ def _check_choice(where: str, value: object, known: tuple[str, ...]) -> None:
         raise ConfigError(explain(where, expected=f"one of {', '.join(known)}", found=repr(value), fix=fix))
 
 
-def _check_whole_numbers(config: object, where: str, names: tuple[str, ...]) -> None:
+def _check_whole_numbers(config: object, where: str, names: tuple[str, ...], *, lowest: int = 1) -> None:
     for name in names:
         value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(_sentence(f"{where}.{name}", "a whole number above 0", repr(value)))
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            expected = "a whole number above 0" if lowest else "0 or a whole number above"
+            raise ConfigError(_sentence(f"{where}.{name}", expected, repr(value)))
 
 
 def _check_sources(sources: object) -> None:

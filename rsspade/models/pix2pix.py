@@ -7,7 +7,7 @@ nearly deterministic anyway); doubling by `UpConvolution`, since transposed conv
 head instead of tanh, since reflectance has no upper end; depth is an option (the paper's is 8, for 256 px).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from rsspade.models.embedding import num_stacked_channels, stack_conditions
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
 from rsspade.models.upsampling import UpConvolution
+from rsspade.models.variety import VarietyHead, finish
 
 __all__ = ["Pix2PixGenerator"]
 
@@ -33,13 +34,15 @@ class Pix2PixGenerator(nn.Module):
         depth: How many times the grid is halved.
         season: Whether day of year can be given.
         momentum: Of the norms.
+        variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W).
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with S noises
+    (B, K, H, W) also residuals (B, S, C, H, W).
     """
 
     def __init__(
         self, sources: Mapping[str, int], num_bands: int, *, base_width: int, depth: int, season: bool,
-        momentum: float = 0.1,
+        momentum: float = 0.1, variety_width: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sources = dict(sources)
@@ -67,10 +70,15 @@ class Pix2PixGenerator(nn.Module):
             SyncBatchNorm(widths[n - 1], affine=True, momentum=momentum) for n in reversed(range(1, depth))
         )
         self.head = UpConvolution(2 * widths[0], num_bands)
+        self.variety = VarietyHead.or_none(2 * widths[0], num_bands, depth=depth, width=variety_width, scale=2)
 
     def forward(
-        self, conditions: Mapping[str, Tensor], present: Mapping[str, Tensor], season: Tensor | None = None
-    ) -> Tensor:
+        self,
+        conditions: Mapping[str, Tensor],
+        present: Mapping[str, Tensor],
+        season: Tensor | None = None,
+        noise: Iterable[Tensor] | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         x = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)
         padding = Padding.to_multiple((x.shape[-2], x.shape[-1]), self.multiple)
@@ -82,5 +90,4 @@ class Pix2PixGenerator(nn.Module):
         skips.pop()
         for up, norm in zip(self.up, self.up_norms, strict=True):
             x = torch.cat([functional.relu(norm(up(x)), inplace=True), skips.pop()], dim=1)
-        image: Tensor = self.head(x)
-        return padding.crop(image)
+        return finish(self.head, self.variety, x, padding, noise)

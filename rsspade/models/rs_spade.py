@@ -10,7 +10,7 @@ Level n is the resolution of the grid divided by 2ⁿ; level 0 is the full one, 
 modulate.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from rsspade.models.modulation import SpatialModulation
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
 from rsspade.models.upsampling import UpConvolution
+from rsspade.models.variety import VarietyHead, finish
 
 __all__ = ["RSSpadeGenerator"]
 
@@ -41,8 +42,10 @@ class RSSpadeGenerator(nn.Module):
         full_width: Decoder features at level 0.
         season: Whether day of year can be given.
         momentum: Of the norms.
+        variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W).
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with S noises
+    (B, K, H, W) also residuals (B, S, C, H, W).
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class RSSpadeGenerator(nn.Module):
         full_width: int,
         season: bool,
         momentum: float = 0.1,
+        variety_width: int = 0,
     ) -> None:
         super().__init__()
         self.embeddings = Embeddings(sources, embedding_width, season=season)
@@ -80,10 +84,15 @@ class RSSpadeGenerator(nn.Module):
                 )
             )
         self.head = nn.Conv2d(full_width + embedded, num_bands, 3, padding=1)
+        self.variety = VarietyHead.or_none(full_width + embedded, num_bands, depth=depth, width=variety_width)
 
     def forward(
-        self, conditions: Mapping[str, Tensor], present: Mapping[str, Tensor], season: Tensor | None = None
-    ) -> Tensor:
+        self,
+        conditions: Mapping[str, Tensor],
+        present: Mapping[str, Tensor],
+        season: Tensor | None = None,
+        noise: Iterable[Tensor] | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         features = self.embeddings(conditions, present, season)
         padding = Padding.to_multiple((features.shape[-2], features.shape[-1]), self.multiple)
@@ -94,8 +103,7 @@ class RSSpadeGenerator(nn.Module):
         for block in self.decoder:
             skip = pyramid.pop()
             x = torch.cat([block(x, skip), skip], dim=1)
-        image: Tensor = self.head(x)
-        return padding.crop(image)
+        return finish(self.head, self.variety, x, padding, noise)
 
 
 class EncoderBlock(nn.Module):

@@ -10,7 +10,7 @@ image encoder); sources with continuous values are shrunk by averaging, which ke
 where nearest neighbours would alias radar and relief; any number of output bands; a linear head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from rsspade.models.embedding import num_stacked_channels, stack_conditions
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
+from rsspade.models.variety import VarietyHead, finish
 
 __all__ = ["SpadeGenerator"]
 
@@ -37,13 +38,15 @@ class SpadeGenerator(nn.Module):
         hidden_width: Features between the sources and scale and shift (128 in the paper).
         season: Whether day of year can be given.
         momentum: Of the norms.
+        variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W).
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with S noises
+    (B, K, H, W) also residuals (B, S, C, H, W).
     """
 
     def __init__(
         self, sources: Mapping[str, int], num_bands: int, *, base_width: int, depth: int, hidden_width: int,
-        season: bool, momentum: float = 0.1,
+        season: bool, momentum: float = 0.1, variety_width: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sources = dict(sources)
@@ -57,10 +60,15 @@ class SpadeGenerator(nn.Module):
             for before, after in zip([widths[0], *widths], widths, strict=False)
         )
         self.head = nn.Conv2d(widths[-1], num_bands, 3, padding=1)
+        self.variety = VarietyHead.or_none(widths[-1], num_bands, depth=depth, width=variety_width)
 
     def forward(
-        self, conditions: Mapping[str, Tensor], present: Mapping[str, Tensor], season: Tensor | None = None
-    ) -> Tensor:
+        self,
+        conditions: Mapping[str, Tensor],
+        present: Mapping[str, Tensor],
+        season: Tensor | None = None,
+        noise: Iterable[Tensor] | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         full = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)
         padding = Padding.to_multiple((full.shape[-2], full.shape[-1]), self.multiple)
@@ -71,8 +79,7 @@ class SpadeGenerator(nn.Module):
         x: Tensor = self.blocks[0](self.first(cond), cond)
         for block in self.blocks[1:]:
             x = block(functional.interpolate(x, scale_factor=2, mode="nearest"), planes.pop())
-        image: Tensor = self.head(functional.leaky_relu(x, 0.2))
-        return padding.crop(image)
+        return finish(self.head, self.variety, functional.leaky_relu(x, 0.2), padding, noise)
 
 
 class ResidualBlock(nn.Module):

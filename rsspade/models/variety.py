@@ -1,0 +1,161 @@
+"""What the sources leave open, drawn: a residual that is added to the deterministic image.
+
+Shape letters: B batch, S draws, F features of the generator, K noise channels of all levels, C bands, H W pixels.
+
+    residual = Σ_k colour_k · gate_k(features) · noise_k
+
+Each noise channel is a smooth random field of its level's grain, from single pixels up to one number for the whole
+scene (its gain, its season). The gates say, from what the generator knows of each pixel, how strongly and with which
+sign the pixel answers: fields of the same crop move together, water stays water. In other words the last layer of a
+network is random, and its weights wander over the scene.
+
+The residual is linear in the noise. So its mean is exactly 0, the deterministic image is the centre of all draws, and
+noise with its sign turned gives the mirrored draw. It is trained with a proper scoring rule
+(`rsspade.losses.energy_score`) on detached features: nothing of the deterministic image depends on it.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rsspade.models.noise import NoiseField
+from rsspade.models.padding import Padding
+
+__all__ = ["VarietyHead", "finish", "noise_channels", "noise_of_field", "random_noise"]
+
+PER_LEVEL = 4
+"""Noise channels of each level, and of the level EVERYWHERE."""
+
+EVERYWHERE = 62
+"""The level whose only cell is the whole scene."""
+
+
+def noise_channels(depth: int) -> int:
+    """K of a generator that halves its grid `depth` times: its levels 0 to `depth`, and EVERYWHERE."""
+    return PER_LEVEL * (depth + 2)
+
+
+class VarietyHead(nn.Module):
+    """From the features that make the deterministic image, and noise, to residuals.
+
+    Args:
+        num_features: F.
+        num_bands: C.
+        depth: Of the generator.
+        width: Features between F and the gates.
+        scale: Pixels of the image per feature: 2 where the generator's last step doubles its features.
+    """
+
+    def __init__(self, num_features: int, num_bands: int, *, depth: int, width: int, scale: int = 1) -> None:
+        super().__init__()
+        self.depth = depth
+        self.scale = scale
+        self.hidden = nn.Conv2d(num_features, width, 3, padding=1)
+        self.gates = nn.Conv2d(width, noise_channels(depth), 1)
+        self.colours = nn.Conv2d(noise_channels(depth), num_bands, 1, bias=False)
+
+    @classmethod
+    def or_none(
+        cls, num_features: int, num_bands: int, *, depth: int, width: int, scale: int = 1
+    ) -> "VarietyHead | None":
+        """A head, or None where its width is 0; the weights of whatever is built next are those drawn without it."""
+        if width == 0:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            return cls(num_features, num_bands, depth=depth, width=width, scale=scale)
+
+    def forward(self, features: Tensor, padding: Padding, noise: Iterable[Tensor]) -> Tensor:
+        """Residuals in the channels of the optical source.
+
+        Args:
+            features: (B, F, …), padded.
+            padding: What is to be taken off at the image's resolution.
+            noise: S times (B, K, H, W), not padded; taken one by one, so that they may be made as they are needed.
+
+        Returns:
+            (B, S, C, H, W).
+        """
+        gates = self.gates(functional.leaky_relu(self.hidden(features), 0.2, inplace=True))
+        if self.scale > 1:
+            gates = functional.interpolate(gates, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        gates = padding.crop(gates)  # (B, K, H, W)
+        return torch.stack([self.colours(gates * one) for one in noise], dim=1)
+
+
+def finish(
+    head: nn.Module,
+    variety: VarietyHead | None,
+    features: Tensor,
+    padding: Padding,
+    noise: Iterable[Tensor] | None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The end of every generator: features -> the image (B, C, H, W); with noise also the residuals (B, S, C, H, W)."""
+    image: Tensor = padding.crop(head(features))
+    if noise is None:
+        return image
+    if variety is None:
+        raise ValueError("expected no noise, found some: this network was built without variety")
+    return image, variety(features.detach(), padding, noise)
+
+
+def noise_of_field(field: NoiseField, origin: tuple[int, int], size: tuple[int, int], depth: int) -> Tensor:
+    """The noise of the tile whose first pixel lies at `origin` (row, column) of its scene: (K, H, W)."""
+    levels = []
+    for level in range(depth + 1):
+        (row, height), (col, width) = (_cells(start, length, level) for start, length in zip(origin, size, strict=True))
+        window = torch.from_numpy(field.window(level, row, col, height, width, PER_LEVEL))
+        levels.append(_enlarge(window, origin, size, level))
+    everywhere = torch.from_numpy(field.window(EVERYWHERE, 0, 0, 1, 1, PER_LEVEL))
+    return torch.cat([*levels, everywhere.expand(-1, *size)])
+
+
+def random_noise(
+    keys: Sequence[Sequence[int]], draws: int, size: tuple[int, int], depth: int, device: torch.device
+) -> list[Tensor]:
+    """Independent noise for training, made on the device: draws × (B, K, H, W), each of the batch by its key alone."""
+    counts = [_cells(0, size[0], n)[1] * _cells(0, size[1], n)[1] * PER_LEVEL * draws for n in range(depth + 1)]
+    counts.append(PER_LEVEL * draws)
+    drawn = []
+    for key in keys:
+        seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        generator = torch.Generator(device=device).manual_seed(seed)
+        drawn.append(torch.randn(sum(counts), generator=generator, device=device))
+    parts = torch.split(torch.stack(drawn), counts, dim=1)
+    levels = []
+    for level, part in enumerate(parts[:-1]):
+        height, width = (_cells(0, length, level)[1] for length in size)
+        levels.append(_enlarge(part.view(-1, draws, PER_LEVEL, height, width), (0, 0), size, level))
+    everywhere = parts[-1].view(-1, draws, PER_LEVEL, 1, 1)
+    return list(torch.cat([*levels, everywhere.expand(-1, -1, -1, *size)], dim=2).unbind(dim=1))
+
+
+def _cells(start: int, length: int, level: int) -> tuple[int, int]:
+    """First cell and number of cells that pixels `start` to `start + length` of a scene need."""
+    if level == 0:
+        return start, length
+    first, last = (start >> level) - 1, ((start + length - 1) >> level) + 1
+    return first, last - first + 1
+
+
+def _enlarge(cells: Tensor, origin: tuple[int, int], size: tuple[int, int], level: int) -> Tensor:
+    """Cells (…, h, w) -> pixels (…, H, W), smooth, with deviation 1 at every pixel."""
+    if level == 0:
+        return cells
+    rows, columns = (
+        _spline(start % 2**level, length, level).to(cells.device) for start, length in zip(origin, size, strict=True)
+    )
+    return rows @ cells @ columns.T
+
+
+@functools.lru_cache(maxsize=64)
+def _spline(start: int, length: int, level: int) -> Tensor:
+    """Weights (pixels, cells) of a quadratic B-spline; each row has length 1, or the deviation would show the grid."""
+    first, count = _cells(start, length, level)
+    place = (np.arange(start, start + length) + 0.5) / 2**level  # in cells
+    distance = np.abs(place[:, None] - (np.arange(first, first + count) + 0.5))
+    weights = np.where(distance < 0.5, 0.75 - distance**2, 0.5 * np.maximum(1.5 - distance, 0) ** 2)
+    return torch.from_numpy((weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))).astype(np.float32))
