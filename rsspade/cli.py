@@ -67,12 +67,19 @@ def _evaluate() -> Command:
     return COMMAND
 
 
+def _generate() -> Command:
+    from rsspade.synthesis.generate_command import COMMAND
+
+    return COMMAND
+
+
 COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
     "world": ("make a dataset from the built-in world", _world),
     "prepare": ("make a dataset from GeoTIFF scenes", _prepare),
     "check": ("look at a dataset as a sceptic", _check),
     "show": ("draw tiles as a picture", _show),
     "evaluate": ("score a trained generator against the truth", _evaluate),
+    "generate": ("make an augmented dataset with a trained generator", _generate),
 }
 
 
