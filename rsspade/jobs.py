@@ -26,22 +26,25 @@ __all__ = ["discard_units", "open_job", "progress_bar", "run_units", "unit_file"
 
 T = TypeVar("T")
 _JOB, _LOCK, _UNITS = "job.json", ".lock", ".units"
+_NEW_FILE = "a new file"
 _AT_ONCE = 1000  # units that a cluster is told of at a time: each carries its arguments
 
 
 @contextlib.contextmanager
-def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
+def open_job(out: Path, arguments: dict[str, Any], *, single_file: bool = False) -> Iterator[Path]:
     """Yield `OUT.partial`, locked and continued where it stopped; rename it to `out` on success.
 
     Args:
         out: The final folder; must not hold anything yet.
         arguments: Everything that the result depends on, as JSON.
+        single_file: The result is the one file of that name in the folder, and the rest was only needed to make it.
     """
+    what = _NEW_FILE if single_file else "a new folder"
     if out.name in ("", ".."):
-        raise OutputError(explain(out, expected="a new folder", found="no name for one", fix="Choose another --out."))
+        raise OutputError(explain(out, expected=what, found="no name for one", fix="Choose another --out."))
     partial = out.with_name(out.name + ".partial")
     with disk_errors(partial):
-        _refuse_existing(out)
+        _refuse_existing(out, what)
         partial.mkdir(parents=True, exist_ok=True)
     lock = FileLock(partial / _LOCK)
     try:
@@ -58,7 +61,7 @@ def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
         ) from err
     ours = finished = False
     try:
-        _refuse_existing(out)  # it may have been finished while we waited for the file system
+        _refuse_existing(out, what)  # it may have been finished while we waited for the file system
         with disk_errors(partial):
             _check_arguments(partial, arguments)
             ours = True
@@ -68,6 +71,11 @@ def open_job(out: Path, arguments: dict[str, Any]) -> Iterator[Path]:
                 leftover.unlink()
             if out.is_dir():
                 out.rmdir()  # an empty folder, as checked above
+            if single_file:
+                (partial / out.name).rename(out)
+                finished = True
+                shutil.rmtree(partial, ignore_errors=True)
+                return
             partial.rename(out)
             finished = True
             # Only now, so that whoever is stopped in between keeps either a job to continue or a whole dataset.
@@ -100,6 +108,7 @@ def disk_errors(where: Path) -> Iterator[None]:
             errno.ENOTDIR: ("a folder", "a file in its place", "Choose another --out."),
             errno.EEXIST: ("a folder", "a file in its place", "Choose another --out."),
             errno.ENOTEMPTY: ("a new folder", "files in it", "Choose another --out."),
+            errno.EFBIG: ("room for a larger file", "a limit on file sizes", "Raise it; the same command continues."),
             errno.ENAMETOOLONG: ("a name of at most 255 bytes", "a longer one", "Choose a shorter --out."),
         }
         if isinstance(err, OutputError) or err.errno not in reasons:
@@ -108,19 +117,16 @@ def disk_errors(where: Path) -> Iterator[None]:
         raise OutputError(explain(err.filename or where, expected=expected, found=found, fix=fix)) from err
 
 
-def _refuse_existing(out: Path) -> None:
+def _refuse_existing(out: Path, expected: str) -> None:
     if out.is_dir() and any(out.iterdir()):
-        what = "a dataset" if (out / "dataset.json").is_file() else "files"
-        raise OutputError(
-            explain(
-                out,
-                expected="a new folder",
-                found=f"one that already holds {what}",
-                fix="Choose another --out, or remove it first.",
-            )
-        )
-    if out.exists() and not out.is_dir():
-        raise OutputError(explain(out, expected="a new folder", found="a file", fix="Choose another --out."))
+        found = f"one that already holds {'a dataset' if (out / 'dataset.json').is_file() else 'files'}"
+    elif out.is_dir() and expected == _NEW_FILE:
+        found = "a folder"
+    elif out.exists() and not out.is_dir():
+        found = "a file"
+    else:
+        return
+    raise OutputError(explain(out, expected=expected, found=found, fix="Choose another --out, or remove it first."))
 
 
 def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:

@@ -22,9 +22,11 @@ from rsspade.geo.scenes import INPUTS, SceneFiles
 from rsspade.landcover import find_map, scheme_named
 from rsspade.sources import DEFAULT_OPTICAL_BANDS
 
-__all__ = ["PrepareOptions", "ScenePlan", "plan_scene"]
+__all__ = [
+    "LONGEST_SIDE_M", "PrepareOptions", "ScenePlan", "grid_of_file", "is_metric", "plan_scene", "refuse_antimeridian",
+]  # fmt: skip
 
-_LONGEST_SIDE_M = 1_000_000.0
+LONGEST_SIDE_M = 1_000_000.0
 """No scene is larger; files that are further apart are several scenes, and one UTM zone would not do for them."""
 
 
@@ -129,7 +131,7 @@ def _is_scl(clouds: Mosaic) -> bool:
 def _common_grid(scene: str, mosaics: dict[str, Mosaic], options: PrepareOptions) -> Grid:
     """The pixels that all sources cover, on the wanted grid or on that of the first source."""
     if options.grid_like:
-        lattice = _grid_of_file(Path(options.grid_like))
+        lattice = grid_of_file(Path(options.grid_like))
         first = "--grid"
     else:
         first, mosaic = next(iter(mosaics.items()))
@@ -147,9 +149,9 @@ def _common_grid(scene: str, mosaics: dict[str, Mosaic], options: PrepareOptions
             )  # fmt: skip
         box = common
     grid = lattice.clipped(box)
-    if max(grid.width, grid.height) * grid.pixel_size > _LONGEST_SIDE_M:
+    if max(grid.width, grid.height) * grid.pixel_size > LONGEST_SIDE_M:
         raise InputError(
-            explain(f"scene {scene}", expected=f"files of one place, at most {_LONGEST_SIDE_M / 1000:.0f} km across",
+            explain(f"scene {scene}", expected=f"files of one place, at most {LONGEST_SIDE_M / 1000:.0f} km across",
                     found=f"{grid.width * grid.pixel_size / 1000:.0f}×{grid.height * grid.pixel_size / 1000:.0f} km", fix="Make a scene of each place with --scenes.")
         )  # fmt: skip
     if min(grid.width, grid.height) < options.tile_size:
@@ -157,18 +159,18 @@ def _common_grid(scene: str, mosaics: dict[str, Mosaic], options: PrepareOptions
             explain(f"scene {scene}", expected=f"an area of at least one tile ({options.tile_size} px) that all sources cover",
                     found=f"{grid.width}×{grid.height} px of {grid.pixel_size:g} m", fix="Lower --tile-size, or name files that cover more.")
         )  # fmt: skip
-    _refuse_antimeridian(scene, grid, mosaics.values())
+    refuse_antimeridian(f"scene {scene}", grid, mosaics.values())
     return grid
 
 
-def _refuse_antimeridian(scene: str, grid: Grid, mosaics: Iterable[Mosaic]) -> None:
+def refuse_antimeridian(scene: str, grid: Grid, mosaics: Iterable[Mosaic]) -> None:
     """Files in degrees end at the antimeridian, and a window across it would find nothing in them."""
     for file in (part.file for mosaic in mosaics for part in mosaic.parts):
         if crs_of(file).is_geographic:
             west, _, east, _ = transform_bounds(grid.crs, file.crs, *grid.bounds)
             if west > east:
                 raise InputError(
-                    explain(file.path, expected=f"a projected CRS, since scene {scene} crosses the antimeridian", found=file.crs,
+                    explain(file.path, expected=f"a projected CRS, since {scene} crosses the antimeridian", found=file.crs,
                             fix=f"Warp the file first, for instance with `gdalwarp -t_srs {grid.crs}`.")
                 )  # fmt: skip
 
@@ -195,14 +197,16 @@ def _grid_of_source(name: str, mosaic: Mosaic, pixel_size: float) -> Grid:
     return Grid.covering(target, transform_bounds(crs, target, *box, densify_pts=51), pixel_size)
 
 
-def _is_metric(file: RasterFile) -> bool:
+def is_metric(file: RasterFile) -> bool:
+    """Whether a file's coordinates are metres."""
     crs = crs_of(file)
     return bool(crs.is_projected and crs.linear_units_factor[1] == 1)
 
 
-def _grid_of_file(path: Path) -> Grid:
+def grid_of_file(path: Path) -> Grid:
+    """The grid of a raster that somebody names as the wanted one."""
     file = inspect_raster(path)
-    if abs(file.pixel_size[0] - file.pixel_size[1]) > 1e-6 * file.pixel_size[0] or not _is_metric(file):
+    if abs(file.pixel_size[0] - file.pixel_size[1]) > 1e-6 * file.pixel_size[0] or not is_metric(file):
         raise InputError(
             explain(path, expected="a grid of square pixels in metres", found=f"pixels of {file.pixel_size[0]:g}×{file.pixel_size[1]:g} in {file.crs}",
                     fix="Give a raster in a projected CRS in metres.")

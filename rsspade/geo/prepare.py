@@ -30,7 +30,7 @@ from rsspade.jobs import discard_units, open_job, run_units
 from rsspade.landcover import scheme_named
 from rsspade.sources import CLOUD, DEM, LULC, S1, Source, optical_source
 
-__all__ = ["prepare_dataset"]
+__all__ = ["fingerprint", "prepare_dataset"]
 
 _BLOCK_PIXELS = 2048
 """The side of a block: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
@@ -55,13 +55,13 @@ def prepare_dataset(
         **asdict(options), "s2_bands": list(options.s2_bands), "split": list(split_ratio), "split_mode": split_mode, "seed": seed,
     }  # fmt: skip
     # The order of files counts too: where two overlap, the first wins.
-    fingerprint: dict[str, Any] = {
-        s.name: {i: {str(p): [n, _fingerprint(p)] for n, p in enumerate(paths)} for i, paths in s.paths.items()} | {"dates": [s.s1_date, s.s2_date]}
+    inputs: dict[str, Any] = {
+        s.name: {i: {str(p): [n, fingerprint(p)] for n, p in enumerate(paths)} for i, paths in s.paths.items()} | {"dates": [s.s1_date, s.s2_date]}
         for s in scenes
     }  # fmt: skip
-    arguments = {"command": "prepare", "software": __version__, "settings": settings, "inputs": fingerprint}
+    arguments = {"command": "prepare", "software": __version__, "settings": settings, "inputs": inputs}
     if options.grid_like:
-        arguments["grid"] = _fingerprint(Path(options.grid_like))
+        arguments["grid"] = fingerprint(Path(options.grid_like))
     with open_job(out, arguments) as partial:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
             plans = [plan_scene(scene, options) for scene in scenes]
@@ -91,10 +91,10 @@ def _sources(options: PrepareOptions) -> list[Source]:
     return [optical_source(options.s2_bands), S1, LULC, DEM, clouded, CLOUD]
 
 
-def _fingerprint(path: Path) -> list[Any]:
+def fingerprint(path: Path) -> list[Any]:
     """Size and time of a file, or of all in a folder: enough to notice that a resumed job has other inputs."""
     if path.is_dir():
-        return sorted([str(p.relative_to(path)), *_fingerprint(p)] for p in path.rglob("*") if p.is_file())
+        return sorted([str(p.relative_to(path)), *fingerprint(p)] for p in path.rglob("*") if p.is_file())
     if not path.is_file():
         raise InputError(
             explain(path, expected="a raster file or a folder of them", found="no such file", fix="Correct the path.")

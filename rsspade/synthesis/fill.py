@@ -1,0 +1,178 @@
+"""A real image with its clouds filled: clear pixels stay as they are, the gaps get the synthetic image, fitted to them.
+
+The fit is an additive correction per band (see `correction`), which at the rim of a gap follows the last clear pixels:
+the feathered edge lies inside the gap. It is added block by block, each with enough of its surroundings that the
+result does not depend on the blocks.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsspade.errors import InputError, explain
+from rsspade.geo.grid import Grid
+from rsspade.geo.inputs import refuse_empty
+from rsspade.geo.mosaic import fitted
+from rsspade.geo.optical_input import OpticalInput, plan_optical
+from rsspade.geo.plan import grid_of_file
+from rsspade.geo.raster import RasterFile, inspect_raster, read_bands, sample
+from rsspade.geo.windows import read_optical
+from rsspade.jobs import progress_bar
+from rsspade.synthesis.cog import NODATA, SCALE, Encoding
+from rsspade.synthesis.correction import CORRECTION_MARGIN, HIGHEST, LATTICE, correction
+from rsspade.synthesis.rows import RowFile
+
+__all__ = ["FillInput", "fill_rows", "plan_fill"]
+
+_BLOCK = 16 * LATTICE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FillInput:
+    """A clouded image and where it is clouded.
+
+    Attributes:
+        optical: The image.
+        mask: One band on the same pixels: 0 is clear, everything else is filled.
+        index: Which band of the mask.
+        grid: Of both.
+        encoding: Of the result: the image's own numbers, where they are reflectance × 10000 plus an offset.
+        date: Of the image.
+    """
+
+    optical: OpticalInput
+    mask: RasterFile
+    index: int
+    grid: Grid
+    encoding: Encoding
+    date: str
+
+    def read(self, window: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Reflectance (bands, H, W), and where it is clear and known (H, W)."""
+        image = read_optical(self.optical, window)
+        row = round((self.grid.y_max - window.y_max) / self.grid.pixel_size)
+        column = round((window.x_min - self.grid.x_min) / self.grid.pixel_size)
+        mask = read_bands(
+            self.mask, [self.index], window=((row, row + window.height), (column, column + window.width))
+        )[0]
+        return image, (mask == 0) & np.isfinite(image).all(axis=0)
+
+
+def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> FillInput:
+    """Inspect both files; refuse a mask that does not lie on the image."""
+    grid = grid_of_file(image)
+    optical = plan_optical([image], bands, offset)
+    place, cover = inspect_raster(image), inspect_raster(mask)
+    if (cover.width, cover.height) != (place.width, place.height):
+        raise InputError(
+            explain(f"--mask {mask}", expected=f"{place.width}×{place.height} pixels, as many as {image.name} has",
+                    found=f"{cover.width}×{cover.height}", fix="Warp the mask to the image's pixels, for instance with `rio warp --like`.")
+        )  # fmt: skip
+    shift = max(abs(a - b) for a, b in zip(cover.bounds, place.bounds, strict=True))
+    if cover.crs != place.crs or shift > 0.01 * grid.pixel_size:
+        raise InputError(
+            explain(f"--mask {mask}", expected=f"the place of {image.name} ({place.crs}, upper left {place.bounds[0]:.0f}, {place.bounds[3]:.0f})",
+                    found=f"{cover.crs}, upper left {cover.bounds[0]:.0f}, {cover.bounds[3]:.0f}", fix="Warp the mask to the image's pixels, for instance with `rio warp --like`.")
+        )  # fmt: skip
+    if cover.count != 1:
+        raise InputError(
+            explain(
+                f"--mask {mask}",
+                expected="one band, 0 where clear",
+                found=f"{cover.count} bands",
+                fix="Extract the mask.",
+            )
+        )
+    refuse_empty([sample(cover, [1])], [mask], "a cloud mask")
+    return FillInput(
+        optical=OpticalInput(
+            mosaic=fitted(optical.mosaic, grid), radiometry=optical.radiometry, scl=None, date=optical.date
+        ),
+        mask=cover, index=1, grid=grid, encoding=_encoding_of(optical), date=optical.date,
+    )  # fmt: skip
+
+
+def _encoding_of(optical: OpticalInput) -> Encoding:
+    """That of the file's numbers where ours can be the same; else, such as for floating point, the plain one."""
+    part = optical.mosaic.parts[0]
+    how = optical.radiometry[str(part.file.path)]
+    scale, offset = part.file.scales[part.indexes[0] - 1], part.file.offsets[part.indexes[0] - 1]
+    if how.scale == 1 and abs(scale - SCALE) < 1e-9 * SCALE:
+        return Encoding(offset)
+    return Encoding(how.offset * SCALE if how.scale == 1 / SCALE else 0.0)
+
+
+def fill_rows(folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, num_bands: int) -> RowFile:
+    """Join the clear pixels with the fitted synthetic image, as another file of rows.
+
+    Args:
+        folder: Of the job.
+        synthetic: All rows of the synthetic image; bands behind the first `num_bands` are its spread.
+        fill: The real image, on `grid`.
+        grid: Of the scene.
+        num_bands: Of the image.
+    """
+    bands = synthetic.read(0, 1).shape[0]
+    out = RowFile(folder, "filled", bands=bands, width=grid.width)
+    overall = _mean_difference(synthetic, fill, grid, num_bands) if out.rows < grid.height else np.zeros(num_bands)
+    with progress_bar(total=grid.height * grid.width, title="fill", unit="px") as bar:
+        bar.update(out.rows * grid.width)
+        while out.rows < grid.height:
+            first, last = out.rows, min(out.rows + _BLOCK, grid.height)
+            joined = synthetic.read(first, last)
+            for column in range(0, grid.width, _BLOCK):
+                _fill_block(joined, synthetic, fill, grid, overall, (first, column))
+            out.append(joined)
+            bar.update((last - first) * grid.width)
+    return out
+
+
+def _mean_difference(synthetic: RowFile, fill: FillInput, grid: Grid, num_bands: int) -> np.ndarray:
+    """Real minus synthetic over all clear pixels (C,); 0 where there are none."""
+    total, count = np.zeros(num_bands), 0
+    for first in range(0, grid.height, LATTICE):
+        last = min(first + LATTICE, grid.height)
+        image, clear = fill.read(grid.window(first, 0, last - first, grid.width))
+        difference = image - fill.encoding.decode(synthetic.read(first, last)[:num_bands])
+        clear &= np.isfinite(difference).all(axis=0)
+        total += np.clip(difference[:, clear], -HIGHEST, HIGHEST).sum(axis=1, dtype=np.float64)
+        count += int(clear.sum())
+    return total / max(count, 1)
+
+
+def _fill_block(
+    joined: np.ndarray, synthetic: RowFile, fill: FillInput, grid: Grid, overall: np.ndarray, corner: tuple[int, int]
+) -> None:
+    """Overwrite one block of `joined`, rows of the synthetic image's numbers, with what it shall hold."""
+    (row, column), bands = corner, len(overall)
+    height, width = joined.shape[1], min(_BLOCK, grid.width - column)
+    image, clear = fill.read(grid.window(row, column, height, width))
+    numbers = joined[:, :, column : column + width]
+    painted = numbers[0] != NODATA
+    if not clear.all():
+        field = _correction_around(synthetic, fill, grid, overall, (row, column, height, width))
+        numbers[:bands] = fill.encoding.encode(fill.encoding.decode(numbers[:bands]) + field, painted)
+    numbers[:bands, clear] = fill.encoding.encode(image, clear)[:, clear]
+    numbers[bands:, clear] = 0  # what was seen has no spread
+
+
+def _correction_around(
+    synthetic: RowFile, fill: FillInput, grid: Grid, overall: np.ndarray, block: tuple[int, int, int, int]
+) -> np.ndarray:
+    """The correction of a block, from as much of its surroundings as it depends on."""
+    row, column, height, width = block
+    top, left = max(0, row - CORRECTION_MARGIN), max(0, column - CORRECTION_MARGIN)
+    bottom, right = (
+        min(grid.height, row + height + CORRECTION_MARGIN),
+        min(grid.width, column + width + CORRECTION_MARGIN),
+    )
+    image, clear = fill.read(grid.window(top, left, bottom - top, right - left))
+    painted = fill.encoding.decode(synthetic.read(top, bottom)[: len(overall), :, left:right])
+    difference = image - painted
+    known = clear & np.isfinite(difference).all(axis=0)
+    missing = (-known.shape[0] % LATTICE, -known.shape[1] % LATTICE)
+    difference = np.pad(difference, ((0, 0), (0, missing[0]), (0, missing[1])))
+    known = np.pad(known, ((0, missing[0]), (0, missing[1])))
+    field = correction(difference, known, overall)
+    return field[:, row - top : row - top + height, column - left : column - left + width]

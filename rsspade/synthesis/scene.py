@@ -1,0 +1,155 @@
+"""`rsspade scene`, the work: sources of any size in, one seamless cloud-optimised GeoTIFF out.
+
+In memory are a row of tiles and what the network needs for one of them, whatever the size of the scene.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+
+from rsspade.data.torch_dataset import day_of_year
+from rsspade.jobs import disk_errors, open_job, progress_bar
+from rsspade.models import RSSpade
+from rsspade.synthesis.blending import blend_tiles
+from rsspade.synthesis.cog import Encoding, write_cog
+from rsspade.synthesis.fill import FillInput, fill_rows
+from rsspade.synthesis.rows import RowFile
+from rsspade.synthesis.scene_inputs import BlockReader, SceneInputs, valid_pixels
+from rsspade.synthesis.tiles import Tile, TilePlan, plan_tiles
+
+__all__ = ["SceneOptions", "make_scene", "tile_predictor"]
+
+_CACHE_BYTES = 128 * 1024 * 1024
+"""GDAL's block cache; its default, a share of the machine's memory, would be the largest part of ours."""
+
+_NOISE_NAME = "scene"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneOptions:
+    """What the user may choose.
+
+    Attributes:
+        tile: Side of a tile.
+        overlap: Pixels that neighbouring tiles share.
+        samples: Draws; 1 for the deterministic image.
+        with_spread: Whether the standard deviation over the draws is wanted as well.
+        seed: Of the draws.
+    """
+
+    tile: int = 256
+    overlap: int = 64
+    samples: int = 1
+    with_spread: bool = False
+    seed: int = 0
+
+
+def make_scene(
+    out: Path,
+    model: RSSpade,
+    inputs: SceneInputs,
+    options: SceneOptions,
+    *,
+    arguments: dict[str, Any],
+    tags: Mapping[str, str],
+    fill: FillInput | None = None,
+) -> None:
+    """Paint a scene; `out` appears when it is whole.
+
+    Args:
+        out: The GeoTIFF.
+        model: The generator, where it shall run.
+        inputs: Its sources.
+        options: As chosen.
+        arguments: All that the result depends on, as JSON: an interrupted job goes on with the same ones only.
+        tags: Where the image comes from, for the file.
+        fill: A real image whose clear pixels are kept.
+    """
+    grid, bands = inputs.grid, model.info.architecture.optical_bands
+    names = [*bands, *(f"{band}_std" for band in bands if options.with_spread)]
+    encoding = Encoding() if fill is None else fill.encoding
+    offsets = [encoding.offset] * len(bands) + [0.0] * (len(names) - len(bands))
+    plan = plan_tiles(
+        grid.height, grid.width, tile=options.tile, overlap=options.overlap, multiple=2**model.info.architecture.depth
+    )
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+        open_job(out, arguments, single_file=True) as partial,
+        disk_errors(out),
+    ):
+        rows = RowFile(partial, "image", bands=len(names), width=grid.width)
+        _paint(rows, plan, tile_predictor(model, inputs, options, fill), encoding, len(bands), len(names))
+        if fill is not None:
+            rows = fill_rows(partial, rows, fill, grid, num_bands=len(bands))
+        write_cog(partial / out.name, rows.finish(), grid, list(zip(names, offsets, strict=True)), tags)
+
+
+def _paint(
+    rows: RowFile,
+    plan: TilePlan,
+    predict: Callable[[Tile], np.ndarray | None],
+    encoding: Encoding,
+    bands: int,
+    planes: int,
+) -> None:
+    """Append the rows that are missing; the last plane that `predict` returns says where the others count."""
+    with progress_bar(total=plan.height * plan.width, title="scene", unit="px") as bar:
+        bar.update(rows.rows * plan.width)
+        if rows.rows == plan.height:
+            return
+        for strip in blend_tiles(plan, predict, planes + 1, first_row=rows.rows):
+            valid = strip.values[-1] > 0.5
+            image, spread = strip.values[:bands], strip.values[bands:planes]
+            rows.append(np.concatenate([encoding.encode(image, valid), Encoding().encode(spread, valid)]))
+            bar.update(valid.size)
+
+
+def tile_predictor(
+    model: RSSpade, inputs: SceneInputs, options: SceneOptions, fill: FillInput | None = None
+) -> Callable[[Tile], np.ndarray | None]:
+    """A function for `blend_tiles`: tile -> reflectance, its spread if wanted, and where any source holds a value."""
+    reader = BlockReader(inputs)
+    device = next(model.parameters()).device
+    date = (fill.date if fill is not None else "") or (inputs.radar.date if inputs.radar is not None else "")
+    fields = _fields(options)
+
+    def predict(tile: Tile) -> np.ndarray | None:
+        height, width = (
+            min(tile.height, inputs.grid.height - tile.row),
+            min(tile.width, inputs.grid.width - tile.column),
+        )
+        sources = reader.read(tile.row, tile.column, height, width)
+        valid = valid_pixels(sources)
+        if not valid.any():
+            return None
+        missing = ((0, tile.height - height), (0, tile.width - width))  # only where a tile reaches beyond the scene
+        given = {
+            name: torch.from_numpy(np.pad(values, ((0, 0), *missing), mode="reflect")).to(device)
+            for name, values in sources.items()
+        }
+        if options.samples == 1:
+            planes = model(given, day_of_year=day_of_year(date))
+        else:
+            batch = {name: values[None] for name, values in given.items()}
+            _, draws = model.draw(
+                batch, fields=[fields], origins=[(tile.row, tile.column)], day_of_year=day_of_year(date)
+            )
+            parts = [draws[0].mean(dim=0), *([draws[0].std(dim=0)] if options.with_spread else [])]
+            planes = torch.cat(parts)
+        return np.concatenate([planes.float().cpu().numpy(), np.pad(valid, missing, mode="reflect")[None]])
+
+    return predict
+
+
+def _fields(options: SceneOptions) -> list[Any]:
+    """The noise of each draw, a function of the scene's coordinates."""
+    if options.samples == 1:
+        return []
+    from rsspade.models.noise import NoiseField
+
+    return [NoiseField(options.seed, name=_NOISE_NAME, sample=n) for n in range(options.samples)]
