@@ -12,8 +12,8 @@ from rsspade.landcover import Scheme
 from rsspade.sources import UNLABELLED
 
 __all__ = [
-    "FALSE_COLOUR_MAX", "GAMMA", "NO_DATA", "RADAR_RANGES_DB", "TRUE_COLOUR_MAX", "false_colour", "landcover_colours", "radar_colours",
-    "relief_colours", "relief_range", "true_colour",
+    "ANGLE_MAX_DEG", "ERROR_MAX", "FALSE_COLOUR_MAX", "GAMMA", "NO_DATA", "RADAR_RANGES_DB", "TRUE_COLOUR_MAX", "angle_colours",
+    "error_colours", "false_colour", "landcover_colours", "radar_colours", "relief_colours", "relief_range", "true_colour",
 ]  # fmt: skip
 
 NO_DATA = (0.86, 0.86, 0.86)
@@ -21,6 +21,8 @@ TRUE_COLOUR_MAX = 0.3
 FALSE_COLOUR_MAX = {"nir": 0.5, "red": 0.25, "green": 0.25}
 # Wide enough that speckle stays a grain and does not become confetti.
 RADAR_RANGES_DB = {"vv": (-22.0, 0.0), "vh": (-28.0, -6.0), "vv-vh": (-2.0, 18.0)}
+ERROR_MAX = 0.1  # reflectance; a class-mean image is off by about 0.02
+ANGLE_MAX_DEG = 15.0
 GAMMA = 1.8  # land is dark: most of it reflects less than a tenth in the visible
 _LEAST_RELIEF_M = 20.0  # a plain must not look like the Alps
 
@@ -68,6 +70,22 @@ def relief_colours(terrain: np.ndarray) -> np.ndarray:
     shaded = np.clip(tint * np.clip(terrain[3] / 181.0, 0.15, 1.25)[..., None], 0, 1)
     shaded[~np.isfinite(terrain[0])] = np.nan
     return _greyed(shaded)
+
+
+def error_colours(error: np.ndarray) -> np.ndarray:
+    """Absolute error in reflectance (H, W), black at 0, light yellow from `ERROR_MAX` on."""
+    return _mapped(error / ERROR_MAX, "inferno")
+
+
+def angle_colours(angle_deg: np.ndarray) -> np.ndarray:
+    """Spectral angle in degrees (H, W), dark at 0, yellow from `ANGLE_MAX_DEG` on."""
+    return _mapped(angle_deg / ANGLE_MAX_DEG, "viridis")
+
+
+def _mapped(share: np.ndarray, name: str) -> np.ndarray:
+    picture = np.array(colormaps[name](np.clip(np.nan_to_num(share), 0, 1))[..., :3])
+    picture[~np.isfinite(share)] = np.nan
+    return _greyed(picture)
 
 
 def _composite(image: np.ndarray, names: Sequence[str], highest: dict[str, float]) -> np.ndarray | None:

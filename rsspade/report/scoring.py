@@ -1,0 +1,44 @@
+"""The numbers of a report: a run on the test split, from all its sources and from every subset of them."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import Accelerator
+
+from rsspade.data.manifest import DatasetFolder
+from rsspade.evaluation import evaluate
+from rsspade.models import RSSpade
+from rsspade.sources import CONDITIONS
+
+__all__ = ["RunScores", "score_run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunScores:
+    """All numbers of one run.
+
+    Attributes:
+        summary: As `evaluate` gives it, from all sources, baselines included.
+        per_tile: A row per tile.
+        subsets: Sources -> the summary from these alone; the first holds all of them.
+    """
+
+    summary: dict[str, Any]
+    per_tile: list[dict[str, Any]]
+    subsets: dict[tuple[str, ...], dict[str, Any]]
+
+
+def score_run(model: RSSpade, dataset: DatasetFolder, *, split: str = "test") -> RunScores:
+    """Score a model under every subset of its sources that the dataset holds."""
+    accelerator = Accelerator()
+    # What the dataset lacks is not asked for: a model of three sources can be looked at on a dataset of two.
+    known = [n for n in CONDITIONS if n in model.info.sources and dataset.source(n).folder in dataset.info.sources]
+    subsets = [s for size in range(len(known), 0, -1) for s in itertools.combinations(known, size)] or [
+        model.info.sources
+    ]
+    whole = evaluate(model, dataset, accelerator, split=split, sources=subsets[0])
+    found = {subsets[0]: whole.summary}
+    for chosen in subsets[1:]:
+        found[chosen] = evaluate(model, dataset, accelerator, split=split, sources=chosen, with_baselines=False).summary
+    return RunScores(summary=whole.summary, per_tile=whole.per_tile, subsets=found)
