@@ -5,7 +5,7 @@ from pathlib import Path
 from rsspade.data.check_alignment import AlignmentCheck
 from rsspade.data.check_cover import CoverCheck
 from rsspade.data.check_files import FileCheck
-from rsspade.data.check_report import Report
+from rsspade.data.check_report import Report, Section
 from rsspade.data.check_splits import SplitCheck, date_section
 from rsspade.data.check_terrain import TerrainCheck
 from rsspade.data.check_values import ValueCheck
@@ -16,11 +16,12 @@ from rsspade.jobs import progress_bar
 __all__ = ["check_dataset"]
 
 
-def check_dataset(path: str | Path) -> Report:
+def check_dataset(path: str | Path, *, run: Path | None = None) -> Report:
     """Look at every file of a dataset.
 
     Args:
         path: The dataset folder.
+        run: A run folder, or a generator folder: do the two fit?
 
     Returns:
         The findings; `Report.failed` tells whether something is wrong.
@@ -35,6 +36,7 @@ def check_dataset(path: str | Path) -> Report:
                 fix="Make the dataset again.",
             )
         )
+    fit = [] if run is None else [_fit(dataset, run)]  # first: a folder that is no run ends it here
     files = FileCheck(dataset)
     checks = (
         ValueCheck(dataset), CoverCheck(dataset), TerrainCheck(dataset), AlignmentCheck(dataset), SplitCheck(dataset),
@@ -45,7 +47,13 @@ def check_dataset(path: str | Path) -> Report:
             for check in checks:
                 check.add(tile)
             bar.update(1)
-    sections = [files.section(), *(check.section() for check in checks), date_section(dataset)]
+    sections = [files.section(), *(check.section() for check in checks), date_section(dataset), *fit]
     return Report(
         dataset=str(dataset.path), num_tiles=len(dataset.rows), sections=[s for s in sections if s.findings]
     )  # fmt: skip
+
+
+def _fit(dataset: DatasetFolder, run: Path) -> Section:
+    from rsspade.data.check_run import run_section  # torch loads where a run is looked at
+
+    return run_section(dataset, run)

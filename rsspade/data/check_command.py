@@ -15,13 +15,16 @@ __all__ = ["COMMAND"]
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="the dataset folder")
+    parser.add_argument(
+        "--run", metavar="RUN", type=Path, help="a trained run: does it fit the dataset, and had it seen it?"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report there as JSON, too")
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.json is not None:
         refuse_target(options.json)  # said before the work, not after it
-    report = check_dataset(options.dataset)
+    report = check_dataset(options.dataset, run=options.run)
     print(report.to_text())
     if options.json is not None:
         content = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

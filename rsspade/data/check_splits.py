@@ -13,7 +13,7 @@ from rsspade.data.footprints import neighbours_across_splits
 from rsspade.data.manifest import SPLITS, DatasetFolder, TileRow, split_sha256
 from rsspade.data.statistics import combine_statistics, tile_statistics
 
-__all__ = ["SplitCheck", "date_section"]
+__all__ = ["SplitCheck", "date_section", "parent_of"]
 
 _GAP_NOTE_DAYS, _GAP_WARNING_DAYS = 6, 15  # one repeat of two satellites; half a month of growth
 _STATISTICS_TOLERANCE = 1e-4
@@ -26,6 +26,7 @@ class SplitCheck:
         self._dataset = dataset
         self._statistics: list[dict[str, dict[str, Any]]] = []
         self._unreadable_train = False
+        self._is_synthetic = all(row.synthetic for row in dataset.rows)
         self._same_pixels: dict[tuple[str, bytes], list[TileRow]] = defaultdict(list)
 
     def add(self, tile: TileView) -> None:
@@ -53,7 +54,10 @@ class SplitCheck:
         text = ", ".join(f"{s} {counts[s]} tiles of {scenes[s]} scenes" for s in SPLITS)
         found = [Finding(level=Level.OK, check="split.sizes", text=text, numbers=dict(counts))]
         empty = [s for s in SPLITS if not counts[s]]
-        if empty:
+        if self._is_synthetic:
+            text = "every tile is synthetic: to be used beside the real dataset, whose splits it keeps"
+            found.append(Finding(level=Level.NOTE, check="split.all_synthetic", text=text))
+        elif empty:
             fix = "Add scenes, or prepare with --split-mode block."
             text = f"no tiles in {' and '.join(empty)}"
             found.append(Finding(level=Level.WARNING, check="split.empty", text=text, fix=fix))
@@ -128,6 +132,10 @@ class SplitCheck:
         return found
 
     def _compare_statistics(self) -> list[Finding]:
+        if self._is_synthetic:
+            parent = parent_of(self._dataset).get("name", "an unknown dataset")
+            text = f"statistics in dataset.json are those of {parent}, from which the images were made"
+            return [Finding(level=Level.NOTE, check="statistics", text=text)]
         if self._unreadable_train:
             text = "statistics of train were not compared: some of its files cannot be used (see above)"
             return [Finding(level=Level.NOTE, check="statistics", text=text)]
@@ -161,6 +169,13 @@ def _differences(folder: str, told: dict[str, Any], real: dict[str, Any], step: 
         elif x != y:
             wrong.append(f"{folder} {key} ({_brief(x)} there, {_brief(y)} found)")
     return wrong
+
+
+def parent_of(dataset: DatasetFolder) -> dict[str, Any]:
+    """Name and split of the dataset that a synthetic one was made from; empty where it does not say."""
+    made_by: Any = dataset.info.made_by
+    found = made_by.get("parent") if isinstance(made_by, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _brief(value: object) -> str:
