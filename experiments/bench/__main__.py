@@ -1,7 +1,7 @@
-"""`make bench`: worlds made with one and two workers, packed reading against GeoTIFFs, memory of `prepare`.
+"""`make bench`: worlds made with one and two workers, packed reading against GeoTIFFs, memory of `prepare`, the models.
 
-Figures are ratios within one run, alternating where two things are compared. `--quick` takes a small scene
-instead of a full one; `--json FILE` keeps the numbers.
+Figures are ratios within one run, alternating where two things are compared. `--part data` or `--part models` runs a
+half of it, `--quick` takes a small scene and small tiles instead of full ones; `--json FILE` keeps the numbers.
 """
 
 import argparse
@@ -85,19 +85,28 @@ def bench_prepare(folder: Path, side: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run all three."""
+    """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m experiments.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a scene of 2048 px instead of 10980, fewer rounds")
+    parser.add_argument("--part", choices=("data", "models"), help="one half (both)")
+    parser.add_argument(
+        "--quick", action="store_true", help="a scene of 2048 px, not 10980; tiles of 128, not 256; fewer rounds"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the numbers")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         results: dict[str, Any] = {
             "date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version(),
-            "world": bench_world(folder, 6 if options.quick else 12, 1 if options.quick else 3),
-            "reading": bench_reading(folder / "world-0-1"),
-            "prepare": bench_prepare(folder, 2048 if options.quick else 10_980),
         }  # fmt: skip
+        if options.part != "models":
+            results["world"] = bench_world(folder, 6 if options.quick else 12, 1 if options.quick else 3)
+            results["reading"] = bench_reading(folder / "world-0-1")
+            results["prepare"] = bench_prepare(folder, 2048 if options.quick else 10_980)
+        if options.part != "data":
+            from experiments.bench.models import bench_models
+
+            rsspade("world", folder / "models", "--scenes", 4, "--tile-size", 128 if options.quick else 256)
+            results["models"] = bench_models(folder / "models")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
         print(options.json)
