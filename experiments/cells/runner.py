@@ -11,6 +11,7 @@ Several of these programs may work in one OUT: a lock on each cell keeps them ap
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,7 +35,7 @@ class Workshop:
 
     Attributes:
         out: The folder.
-        workers: Cells at a time.
+        workers: Cells at a time, each in a process of its own; 0 for one after the other in this process.
         threads: Of each; the arithmetic's last digits depend on it.
     """
 
@@ -51,7 +52,9 @@ class Workshop:
             if not path.is_dir():
                 print(f"world {world.name}", flush=True)
                 command = [sys.executable, "-m", "rsspade", "world", str(path), *world.arguments]
-                subprocess.run([*command, "--workers", str(self.workers)], check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    [*command, "--workers", str(max(self.workers, 1))], check=True, stdout=subprocess.DEVNULL
+                )
         return path
 
     def take_over(self, records: Iterable[Mapping[str, object]]) -> int:
@@ -65,6 +68,10 @@ class Workshop:
                 record.write(path)
                 taken += 1
         return taken
+
+    def weights(self, cell: Cell) -> Path:
+        """The generator of a cell that ran here."""
+        return self.folder(cell) / "run" / "generator"
 
     def folder(self, cell: Cell) -> Path:
         """Where a cell lives."""
@@ -90,20 +97,34 @@ class Workshop:
             self.dataset(world)
         if todo:
             print(f"{len(unique) - len(todo)} of {len(unique)} cells are there, {len(todo)} to go", flush=True)
-        stop = threading.Event()
-        with ThreadPoolExecutor(self.workers) as pool:
-            try:
-                list(pool.map(lambda cell: self._make(cell, questions, stop), todo))
-            except BaseException:
-                stop.set()
-                for child in list(self._children):
-                    child.terminate()  # they save and end
-                raise
+        if self.workers == 0:
+            self._make_here(todo, questions)
+        else:
+            self._make_all(todo, questions)
         found = [self.finished(cell, questions) for cell in cells]
         missing = [cell.key for cell, record in zip(cells, found, strict=True) if record is None]
         if missing:
             raise SystemExit(f"cells that did not finish: {', '.join(missing)}")
         return [record for record in found if record is not None]
+
+    def _make_here(self, cells: Sequence[Cell], questions: Sequence[Question]) -> None:
+        from experiments.cells.work import work_on
+
+        for cell in cells:
+            self.folder(cell).mkdir(parents=True, exist_ok=True)
+            work_on(cell, self.dataset(cell.world), self.folder(cell), questions)
+
+    def _make_all(self, cells: Sequence[Cell], questions: Sequence[Question]) -> None:
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the cells at work save and end
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                list(pool.map(lambda cell: self._make(cell, questions, stop), cells))
+            except BaseException:
+                stop.set()
+                for child in list(self._children):
+                    child.terminate()
+                raise
 
     def _make(self, cell: Cell, questions: Sequence[Question], stop: threading.Event) -> None:
         if stop.is_set():

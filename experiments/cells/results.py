@@ -1,0 +1,52 @@
+"""`results.json`: the cells of an experiment and what was concluded, so that anyone can go on from them."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.cells.cell import Record
+from experiments.cells.runner import Workshop
+from rsspade.data.geotiff import write_bytes_atomically
+
+__all__ = ["add_options", "open_workshop", "write_results"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that all experiments on cells share."""
+    parser.add_argument("--preset", choices=("toy", "cpu", "gpu"), default="cpu", help="how large (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/experiments"),
+        help="where cells are kept, shared by all experiments (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=1, help="cells at a time, one thread each; 0: in this process (%(default)s)"
+    )
+    parser.add_argument(
+        "--reuse", type=Path, nargs="*", default=[], metavar="RESULTS.json",
+        help="take the cells of these files as done, such as those in the repository",
+    )  # fmt: skip
+
+
+def open_workshop(options: argparse.Namespace) -> Workshop:
+    """The workshop of a command line, with the cells that it takes over."""
+    workshop = Workshop(options.out / options.preset, workers=options.workers)
+    workshop.out.mkdir(parents=True, exist_ok=True)
+    for path in options.reuse:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        taken = workshop.take_over(content["cells"])
+        times = workshop.out / "step_times.json"
+        if "step_times" in content and not times.is_file():
+            times.write_text(json.dumps(content["step_times"], indent=1) + "\n", encoding="utf-8")
+        print(f"{path}: {taken} of {len(content['cells'])} cells taken over")
+    return workshop
+
+
+def write_results(path: Path, conclusions: Mapping[str, Any], records: Sequence[Record]) -> None:
+    """Keep the conclusions and, once each, the cells they rest on."""
+    cells = {record.cell.key: dataclasses.asdict(record) for record in records}
+    content = {**conclusions, "cells": [cells[key] for key in sorted(cells)]}
+    write_bytes_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    print(f"Wrote {path}")

@@ -1,0 +1,53 @@
+"""Means with their spread, and paired differences with their 95 % interval (Student's t over seeds)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["Difference", "mean_and_spread", "paired_difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """First minus second, over pairs that share a seed.
+
+    Attributes:
+        mean: Of the differences.
+        low: Lower end of the 95 % interval; NaN with fewer than two pairs.
+        high: Its upper end.
+        p_value: Of the paired t-test against no difference.
+        pairs: How many.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+    pairs: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation; NaN for the latter with fewer than two values."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Of two sequences in the same order of seeds."""
+    differences = np.subtract(first, second)
+    pairs, mean = len(differences), float(np.mean(differences))
+    if pairs < 2:
+        return Difference(mean, math.nan, math.nan, math.nan, pairs)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(pairs)
+    if error == 0:
+        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0, pairs)
+    reach = float(stats.t.ppf(0.975, pairs - 1)) * error
+    p_value = float(2 * stats.t.sf(abs(mean) / error, pairs - 1))
+    return Difference(mean, mean - reach, mean + reach, p_value, pairs)
