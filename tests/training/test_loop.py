@@ -3,8 +3,11 @@
 import json
 import math
 import re
+import shutil
 
+import numpy as np
 import pytest
+import rasterio
 import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
@@ -119,6 +122,26 @@ def test_the_generator_names_neither_time_nor_place_and_the_run_names_its_code(d
     (session,) = json.loads((tmp_path / "one" / "environment.json").read_text())
     state = json.loads((find_checkpoints(tmp_path / "one" / "checkpoints")[0] / "state.json").read_text())
     assert state["code"] == {name: session[name] for name in ("rsspade", "commit")}
+
+
+def test_what_a_masked_pixel_holds_moves_no_weight_and_no_score(make_dataset, tmp_path):
+    """The same tiles with the clouds' pixels painted over, NaN among them: the same run, to the last bit."""
+    ends = []
+    for filling in (None, 0.9, math.nan):
+        data = make_dataset(tmp_path / f"data {filling}", grid=(1, 1), clouds=True).path
+        for path in sorted((data / "S2").iterdir()) if filling is not None else ():
+            with rasterio.open(data / "CLOUD" / path.name) as mask, rasterio.open(path, "r+") as image:
+                assert mask.read().any()
+                image.write(np.where(mask.read() > 0, np.float32(filling), image.read()))
+        # The clouds count for S2 itself where no clouded image lies beside it.
+        shutil.rmtree(data / "S2_CLOUDY")
+        out = tmp_path / f"run {filling}"
+        assert run(data, out, steps=3, loss__feature_matching=1) == 0
+        shown = [{k: v for k, v in line.items() if k in ("loss", "val")} for line in lines(out)]
+        ends.append((shown, (out / "generator_last" / "model.safetensors").read_bytes()))
+    assert all(math.isfinite(v) for line in ends[0][0] for v in line.get("loss", {}).values())
+    assert ends[1] == ends[0]
+    assert ends[2] == ends[0]
 
 
 def test_a_complete_run_is_left_as_it_is(dataset, tmp_path, capsys):

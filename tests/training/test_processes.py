@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_runs import PLAIN, ROOT, arguments, environment, lines, same_state, start
 
+from rsspade.models import RSSpade
 from rsspade.training.state import find_checkpoints
 
 
@@ -84,11 +85,13 @@ def launch(processes, command):
 @pytest.mark.parametrize(
     "options", [{}, PLAIN | {"optimizer__name": "sgd", "lr": 0.01}], ids=["rs_spade adam", "pix2pix sgd"]
 )
-def test_two_processes_give_what_one_gives(dataset, tmp_path, options):
-    # Five training tiles to a step of four: the epochs end unevenly, and nothing may wait for ever.
+def test_two_processes_give_what_one_gives(make_dataset, tmp_path, options):
+    # Five training tiles to a step of four, three to validate on: all ends unevenly, and nothing may wait for ever.
+    dataset = make_dataset(tmp_path / "data", scenes=10, grid=(1, 1))
+    assert [len(dataset.in_split(split)) for split in ("train", "val")] == [5, 3]
     options = {"steps": 10, "batch_size": 4, "eval_every": 10, "loader__crop_size": 64, **options}
     for processes in (1, 2):
-        command = [str(ROOT / "train_gan.py"), *arguments(dataset, tmp_path / str(processes), **options)]
+        command = [str(ROOT / "train_gan.py"), *arguments(dataset.path, tmp_path / str(processes), **options)]
         launch(processes, command)
         state = find_checkpoints(tmp_path / str(processes) / "checkpoints")[0] / "state.json"
         assert json.loads(state.read_text())["processes"] == processes
@@ -98,6 +101,9 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path, options):
         for kind in ("loss", "val"):
             for name, value in mine.get(kind, {}).items():
                 assert theirs[kind][name] == pytest.approx(value, abs=1e-4, rel=1e-4), (mine["step"], name)
+    given = {"s1": torch.randn(2, 2, 64, 80) * 3 - 12, "dem": torch.rand(2, 4, 64, 80) * 40}
+    first, second = (RSSpade.from_pretrained(tmp_path / n / "generator_last")(given) for n in "12")
+    assert (first - second).abs().max() < 1e-4
     if "optimizer__name" in options:
         for part in ("generator", "discriminator"):
             first, second = (

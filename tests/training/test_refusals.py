@@ -1,5 +1,6 @@
 """Mistakes of a user: each ends in one line that says what to do, exit code 2, and nothing half-written."""
 
+import hashlib
 import json
 import shutil
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import save
 from tiny_runs import PLAIN, arguments
 
 from rsspade.config import TrainingConfig
@@ -217,6 +219,26 @@ def test_a_checkpoint_of_another_dataset_is_refused(dataset, broken_off, capsys)
         path.write_text(json.dumps(state))
     words = arguments(dataset, broken_off, steps=5, save_every=1, resume="true")
     assert "expected a checkpoint of this dataset and split, found one of another" in refusal(capsys, words)
+
+
+def test_a_checkpoint_of_another_run_is_refused(dataset, broken_off, tmp_path, capsys):
+    assert main(arguments(dataset, tmp_path / "other", steps=5, **PLAIN)) == 0
+    (foreign,) = find_checkpoints(tmp_path / "other" / "checkpoints")
+    shutil.copytree(foreign, broken_off / "checkpoints" / foreign.name)
+    words = arguments(dataset, broken_off, steps=5, save_every=1)
+    for asked in (["--resume", "true"], ["--resume_from", foreign.name]):
+        assert f"{foreign.name}: expected a checkpoint of this run" in refusal(capsys, [*words, *asked])
+
+
+def test_a_checkpoint_whose_tensors_fit_another_network_is_refused(dataset, broken_off, capsys):
+    newest, _ = find_checkpoints(broken_off / "checkpoints")
+    other = save({"weight": torch.zeros(3)})
+    (newest / "generator.safetensors").write_bytes(other)
+    state = json.loads((newest / "state.json").read_text())
+    state["files"]["generator.safetensors"] = {"bytes": len(other), "sha256": hashlib.sha256(other).hexdigest()}
+    (newest / "state.json").write_text(json.dumps(state))
+    words = arguments(dataset, broken_off, steps=5, save_every=1, resume="true")
+    assert "expected the state of these networks" in refusal(capsys, words)
 
 
 def test_an_option_without_effect_is_told(dataset, tmp_path, capsys):
