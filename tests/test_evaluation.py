@@ -10,14 +10,18 @@ import sys
 import numpy as np
 import pytest
 import torch
+from rasterio.crs import CRS
+from rasterio.transform import Affine
 
 from rsspade.channels import num_channels
 from rsspade.cli import main
+from rsspade.data.geotiff import write_tile
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import TileDataset
 from rsspade.landcover import scheme_named
 from rsspade.metrics import DISPLAY, psnr
 from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
+from rsspade.sources import ORACLE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,6 +101,22 @@ def test_a_subset_is_scored_as_the_model_paints_it(run, data, tmp_path):
     assert found["psnr"] == pytest.approx(np.mean(by_hand), abs=1e-4)
 
 
+def test_a_tile_that_lacks_a_source_is_scored_as_the_model_paints_without_it(run, make_dataset, tmp_path):
+    whole = make_dataset(tmp_path / "whole")
+    lost = whole.in_split("train")[1].tile
+    part = make_dataset(tmp_path / "part", missing=[("DEM", lost)])
+
+    def row(data, *more):
+        scores(run, data.path, tmp_path, "--split", "train", "--csv", str(tmp_path / "t.csv"), *more)
+        with (tmp_path / "t.csv").open() as file:
+            return {row["tile"]: float(row["psnr"]) for row in csv.DictReader(file)}
+
+    found, complete, without = row(part), row(whole), row(whole, "--sources", "s1,lulc")
+    assert found.pop(lost) == pytest.approx(without[lost], abs=1e-4)
+    assert abs(complete.pop(lost) - without[lost]) > 1e-3
+    assert found == pytest.approx(complete, abs=1e-4)
+
+
 def test_the_batch_size_changes_no_score(run, data, tmp_path):
     one, many = (scores(run, data, tmp_path, "--split", "train", "--batch-size", n) for n in ("1", "3"))
     assert one["psnr"] == pytest.approx(many["psnr"], abs=1e-4)
@@ -143,6 +163,14 @@ def test_the_best_possible_answer_is_scored_where_the_world_knows_it(tmp_path, c
     (world / "ORACLE" / f"{lost}.tif").unlink()
     again = scores(tmp_path, world, tmp_path)["baselines"]["oracle"]
     assert (again["tiles"], again["tiles_without_pixels"]) == (oracle["tiles"] - 1, 1)
+    capsys.readouterr()
+    other = np.zeros((4, 32, 32), np.float32)
+    place = {"crs": CRS.from_epsg(32632), "transform": Affine(10, 0, 5e5, 0, -10, 6e6)}
+    write_tile(world / "ORACLE" / f"{lost}.tif", other, ORACLE, **place)
+    assert main(["evaluate", "--run", str(tmp_path), "--data", str(world)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{lost}.tif: expected (4, 64, 64) bands, rows and columns, as S2 has, found (4, 32, 32)" in err
 
 
 @pytest.mark.slow
