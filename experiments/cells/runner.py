@@ -97,9 +97,9 @@ class Workshop:
             self.dataset(world)
         if todo:
             print(f"{len(unique) - len(todo)} of {len(unique)} cells are there, {len(todo)} to go", flush=True)
-        if self.workers == 0:
+        if todo and self.workers == 0:
             self._make_here(todo, questions)
-        else:
+        elif todo:
             self._make_all(todo, questions)
         found = [self.finished(cell, questions) for cell in cells]
         missing = [cell.key for cell, record in zip(cells, found, strict=True) if record is None]
