@@ -26,7 +26,10 @@ from filelock import FileLock
 from experiments.cells.cell import Cell, Question, Record, World
 from rsspade.data.geotiff import write_bytes_atomically
 
-__all__ = ["Workshop"]
+__all__ = ["Request", "Workshop"]
+
+Request = tuple[Cell, Sequence[Question]]
+"""A cell and what is asked of it."""
 
 
 @dataclass
@@ -91,35 +94,39 @@ class Workshop:
 
     def run(self, cells: Sequence[Cell], questions: Sequence[Question]) -> list[Record]:
         """The records of the cells, in their order; those that are not there are made now, `workers` at a time."""
-        unique = list({cell.key: cell for cell in cells}.values())
-        todo = [cell for cell in unique if self.finished(cell, questions) is None]
-        for world in {cell.world for cell in todo}:
+        return self.run_all([(cell, questions) for cell in cells])
+
+    def run_all(self, requests: Sequence[Request]) -> list[Record]:
+        """As `run`, where each cell is asked its own questions."""
+        unique = list({cell.key: (cell, questions) for cell, questions in requests}.values())
+        todo = [request for request in unique if self.finished(*request) is None]
+        for world in {cell.world for cell, _ in todo}:
             self.dataset(world)
         if todo:
             print(f"{len(unique) - len(todo)} of {len(unique)} cells are there, {len(todo)} to go", flush=True)
-        if todo and self.workers == 0:
-            self._make_here(todo, questions)
-        elif todo:
-            self._make_all(todo, questions)
-        found = [self.finished(cell, questions) for cell in cells]
-        missing = [cell.key for cell, record in zip(cells, found, strict=True) if record is None]
+            if self.workers:
+                self._make_all(todo)
+            else:
+                self._make_here(todo)
+        found = [self.finished(*request) for request in requests]
+        missing = [cell.key for (cell, _), record in zip(requests, found, strict=True) if record is None]
         if missing:
             raise SystemExit(f"cells that did not finish: {', '.join(missing)}")
         return [record for record in found if record is not None]
 
-    def _make_here(self, cells: Sequence[Cell], questions: Sequence[Question]) -> None:
+    def _make_here(self, requests: Sequence[Request]) -> None:
         from experiments.cells.work import work_on
 
-        for cell in cells:
+        for cell, questions in requests:
             self.folder(cell).mkdir(parents=True, exist_ok=True)
             work_on(cell, self.dataset(cell.world), self.folder(cell), questions)
 
-    def _make_all(self, cells: Sequence[Cell], questions: Sequence[Question]) -> None:
+    def _make_all(self, requests: Sequence[Request]) -> None:
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the cells at work save and end
         with ThreadPoolExecutor(self.workers) as pool:
             try:
-                list(pool.map(lambda cell: self._make(cell, questions, stop), cells))
+                list(pool.map(lambda request: self._make(request[0], request[1], stop), requests))
             except BaseException:
                 stop.set()
                 for child in list(self._children):

@@ -1,0 +1,65 @@
+"""Which cells the comparison of sources consists of."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.cells.cell import Cell, World
+from rsspade.sources import CONDITIONS
+
+__all__ = ["PRESETS", "SUBSETS", "Preset", "alone", "one_for_all"]
+
+SUBSETS: tuple[tuple[str, ...], ...] = tuple(
+    subset for count in (1, 2, 3) for subset in itertools.combinations(CONDITIONS, count)
+)
+"""All seven, single sources first."""
+
+MODEL: Mapping[str, Any] = {"model": "rs_spade", "loss.adversarial": 0.0, "batch_size": 4, "lr": 2e-3}
+"""As in table1_generators, whose cells with all sources are thereby shared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """The size of the comparison.
+
+    Attributes:
+        world: Its data.
+        steps: N of a model for one subset; the one for all subsets gets three times as many.
+        seeds: Of weights and order.
+        smaller: Options that make the network smaller, for the toy.
+    """
+
+    world: World
+    steps: int
+    seeds: tuple[int, ...]
+    smaller: Mapping[str, Any]
+
+
+PRESETS: Mapping[str, Preset] = {
+    "toy": Preset(
+        world=World(scenes=3, tile_size=64, scene_size=128), steps=4, seeds=(100, 101),
+        smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2},
+    ),
+    "cpu": Preset(world=World(), steps=2000, seeds=(100, 101, 102), smaller={}),
+    "gpu": Preset(
+        world=World(scenes=48, tile_size=256, scene_size=1024), steps=6000, seeds=(100, 101, 102), smaller={"batch_size": 16},
+    ),
+}  # fmt: skip
+
+
+def alone(preset: Preset, sources: tuple[str, ...]) -> Cell:
+    """A model for one subset, still without a seed."""
+    options = {**MODEL, **preset.smaller, "source_dropout": 0.0, "steps": preset.steps}
+    if sources != CONDITIONS:
+        options["sources"] = ",".join(sources).split(",")
+    return Cell(preset.world, options)
+
+
+def one_for_all(preset: Preset) -> Cell:
+    """One model that loses sources at random in training, still without a seed."""
+    return Cell(preset.world, {**MODEL, **preset.smaller, "source_dropout": SOURCE_DROPOUT, "steps": 3 * preset.steps})
+
+
+SOURCE_DROPOUT = 0.25
+"""Of the model for all subsets; the default of `train_gan.py`."""
