@@ -1,16 +1,18 @@
 """From run folders to the page: what is read, what is scored, and what is missing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError, explain
 from rsspade.evaluation import find_generator
 from rsspade.models import RSSpade, num_parameters
-from rsspade.report.group import ScoredRun, build_group
+from rsspade.report.group import build_group
 from rsspade.report.page import Note, Page, ReportedRun
 from rsspade.report.runs import Run, open_run
 from rsspade.report.scoring import score_run
+from rsspade.report.tiles import ScoredRun
 
 __all__ = ["build_page"]
 
@@ -27,51 +29,45 @@ def build_page(paths: Sequence[Path], data: Path | None) -> Page:
     runs = [open_run(path) for path in paths]
     given = DatasetFolder.open(data) if data is not None else None
     names = _names(runs)
-    page = Page(title=_title(names), runs=[])
-    groups: dict[Path, tuple[DatasetFolder, list[ScoredRun]]] = {}
+    page = Page(
+        title=_title(names),
+        runs=[],
+        notes=[n for run, name in zip(runs, names, strict=True) for n in _notes(run, name)],
+    )
+    groups: dict[tuple[Path, tuple[str, ...]], tuple[DatasetFolder, list[ScoredRun]]] = {}
     for number, (run, name) in enumerate(zip(runs, names, strict=True)):
-        series = f"run{number % _COLOURS + 1}"
-        if run.history.cut_short:
-            page.notes.append(
-                Note(f"{name}:", "the last line of its metrics.jsonl is cut short, as an interrupted run leaves it.")
-            )
-        if run.generator is None:
-            page.notes.append(
-                Note(
-                    f"{name} has no generator yet:",
-                    "it has not been validated once. Only its curves and options are shown.",
-                )
-            )
-            page.runs.append(ReportedRun(run=run, name=name, series=series))
-            continue
-        model = RSSpade.from_pretrained(find_generator(run.path))
-        dataset = given or _own_dataset(run, name, page.notes)
-        page.runs.append(
-            ReportedRun(
-                run=run,
-                name=name,
-                series=series,
-                parameters=num_parameters(model.network),
-                folder=dataset.info.name if dataset else "–",
-            )
-        )
+        reported = ReportedRun(run=run, name=name, series=f"run{number % _COLOURS + 1}")
+        dataset = None
+        if run.generator is not None:
+            model = RSSpade.from_pretrained(find_generator(run.path))
+            reported = replace(reported, parameters=num_parameters(model.network))
+            dataset = given or _own_dataset(run, name, page.notes)
         if dataset is not None:
-            _note_other_split(run, name, model, dataset, page.notes)
-            scored = ScoredRun(
-                name=name, series=series, model=model, scores=score_run(model, dataset, split=_split(dataset))
-            )
-            groups.setdefault(dataset.path.resolve(), (dataset, []))[1].append(scored)
-    for number, (dataset, scored_runs) in enumerate(groups.values()):
-        split = _split(dataset)
-        if split != "test":
-            page.notes.append(
-                Note(
-                    "No test split:",
-                    f"{dataset.info.name} has none, so the {split} split is scored, which also chose the best step.",
-                )
-            )
-        page.groups.append(build_group(number, dataset, scored_runs, split))
+            page.notes += _split_notes(name, model, dataset)
+            reported = replace(reported, folder=dataset.info.name)
+            scores = score_run(model, dataset, split=_split(dataset))
+            scored = ScoredRun(key=f"r{number}", name=name, series=reported.series, model=model, scores=scores)
+            # Scores over other bands are other scores, and so are their baselines.
+            key = dataset.path.resolve(), model.info.architecture.optical_bands
+            groups.setdefault(key, (dataset, []))[1].append(scored)
+        page.runs.append(reported)
+    page.groups += [build_group(n, d, scored_runs, _split(d)) for n, (d, scored_runs) in enumerate(groups.values())]
     return page
+
+
+def _notes(run: Run, name: str) -> list[Note]:
+    """What a reader must know of a run's history."""
+    notes = []
+    if run.history.cut_short:
+        notes.append(
+            Note(f"{name}:", "the last line of its metrics.jsonl is cut short, as an interrupted run leaves it.")
+        )
+    if run.history.diverged_at is not None:
+        notes.append(Note(f"{name} diverged", f"at step {run.history.diverged_at}: its losses were no longer finite."))
+    if run.generator is None:
+        told = "it has not been validated once. Only its curves and options are shown."
+        notes.append(Note(f"{name} has no generator yet:", told))
+    return notes
 
 
 def _own_dataset(run: Run, name: str, notes: list[Note]) -> DatasetFolder | None:
@@ -87,15 +83,18 @@ def _own_dataset(run: Run, name: str, notes: list[Note]) -> DatasetFolder | None
     return DatasetFolder.open(run.data)
 
 
-def _note_other_split(run: Run, name: str, model: RSSpade, dataset: DatasetFolder, notes: list[Note]) -> None:
+def _split_notes(name: str, model: RSSpade, dataset: DatasetFolder) -> list[Note]:
+    notes = []
     here, there = str(dataset.info.split.get("sha256", "")), model.info.split_sha256
     if here and there and here != there:
-        notes.append(
-            Note(
-                f"{name} was trained on another split or dataset:",
-                "the tiles scored here may have been among its training tiles, or lie in a land it has never seen.",
-            )
+        told = "the tiles scored here may have been among its training tiles, or lie in a land it has never seen."
+        notes.append(Note(f"{name} was trained on another split or dataset:", told))
+    if _split(dataset) != "test":
+        told = (
+            f"{dataset.info.name} has none, so the {_split(dataset)} split is scored, which also chose the best step."
         )
+        notes.append(Note("No test split:", told))
+    return notes
 
 
 def _split(dataset: DatasetFolder) -> str:
@@ -116,7 +115,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
     """The folders' names, with as much of the path as tells them apart."""
     names = [run.name for run in runs]
     for n, run in enumerate(runs):
-        if names.count(run.name) > 1:
+        if [other.name for other in runs].count(run.name) > 1:
             names[n] = f"{run.path.resolve().parent.name}/{run.name}"
     return [name if names.count(name) == 1 else f"{name} ({n + 1})" for n, name in enumerate(names)]
 

@@ -66,14 +66,20 @@ class Scale:
 
 
 def history_chart(
-    title: str, curves: Mapping[str, tuple[str, Sequence[tuple[int, float]]]], *, best: Mapping[str, int | None]
+    title: str,
+    curves: Mapping[str, tuple[str, Sequence[tuple[int, float]]]],
+    *,
+    best: Mapping[str, int | None],
+    last_step: int,
 ) -> Chart:
-    """Values over steps: run -> (series, points); a dot where the best validation was."""
+    """Values over steps: run -> (series, points); a dot where the best validation was.
+
+    `last_step` is that of all runs, so that charts beside one another can be compared.
+    """
     thin = {name: (series, _thinned(points)) for name, (series, points) in curves.items()}
-    steps = [step for _, points in thin.values() for step, _ in points]
     values = [value for _, points in thin.values() for _, value in points]
-    x, x_ticks = _axis(min(0, *steps), max(steps), _LEFT, _WIDTH - _RIGHT, 4)
-    y, y_ticks = _axis(min(values), max(values), _HEIGHT - _BOTTOM, _TOP, 4)
+    x, x_ticks = _axis(0, last_step, _LEFT, _WIDTH - _RIGHT, round_ends=False)
+    y, y_ticks = _axis(min(values), max(values), _HEIGHT - _BOTTOM, _TOP)
     drawn = []
     for name, (series, points) in thin.items():
         dots = [(x(s), y(v), f"{name}: best at step {s}, {v:.4g}") for s, v in points if s == best.get(name)]
@@ -98,7 +104,7 @@ def class_chart(
     """Mean spectra with their spread: name -> (series, mean, deviation)."""
     span = (_WIDTH - _RIGHT - _LEFT) / max(len(bands), 1)
     xs = [_LEFT + span * (n + 0.5) for n in range(len(bands))]
-    y, y_ticks = _axis(0.0, highest, _HEIGHT - _BOTTOM, _TOP, 4)
+    y, y_ticks = _axis(0.0, highest, _HEIGHT - _BOTTOM, _TOP)
     drawn, words = [], []
     for name, (series, mean, deviation) in spectra.items():
         upper = [(a, y(m + d)) for a, m, d in zip(xs, mean, deviation, strict=True)]
@@ -156,14 +162,21 @@ class _Axis:
 
 
 def _axis(
-    low: float, high: float, start: float, stop: float, ticks: int
+    low: float, high: float, start: float, stop: float, *, round_ends: bool = True
 ) -> tuple[_Axis, tuple[tuple[float, str], ...]]:
+    """An axis and its ticks; with `round_ends` it begins and ends at one."""
     if high - low <= 1e-12 * max(abs(high), 1e-12):
         pad = abs(high) * 0.1 or 1.0
         low, high = low - pad, high + pad
-    at = [float(v) for v in MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
-    axis = _Axis(min(low, at[0]), max(high, at[-1]), start, stop)
-    return axis, tuple((axis(v), f"{v:g}" if abs(v) < 1e5 else f"{v:.0e}") for v in at)
+    at = [float(v) for v in MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
+    if round_ends:
+        low, high = min(low, at[0]), max(high, at[-1])
+    axis = _Axis(low, high, start, stop)
+    return axis, tuple((axis(v), _tick(v)) for v in at if low <= v <= high)
+
+
+def _tick(value: float) -> str:
+    return (f"{value:g}" if abs(value) < 1e5 else f"{value:.3g}".replace("e+0", "e")).replace("-", "−")
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:

@@ -29,7 +29,9 @@ def summary_of(run: Run, parameters: int | None) -> str:
     length = (
         "" if not steps else f", {steps} steps" if steps == asked or asked is None else f", {steps} of {asked} steps"
     )
-    return f"{_model(run)} from {_sources(run)}{length}{size}"
+    dataset = _training(run).get("dataset")
+    place = f", trained on {dataset}" if dataset else ""
+    return f"{_model(run)} from {_sources(run)}{place}{length}{size}"
 
 
 def fact_lines(runs: Sequence[Run], parameters: Sequence[int | None], folders: Sequence[str]) -> list[FactLine]:
@@ -49,7 +51,7 @@ def fact_lines(runs: Sequence[Run], parameters: Sequence[int | None], folders: S
         ],
         "Weights (SHA-256)": [run.weights or _NO_FACT for run in runs],
         "Made with": [str(run.generator.get("made_with", _NO_FACT)) if run.generator else _NO_FACT for run in runs],
-        "Commit": [str(_training(run).get("commit") or run.options.get("commit") or _NO_FACT) for run in runs],
+        "Commit": [run.commit[:12] + ("+dirty" if run.commit.endswith("+dirty") else "") or _NO_FACT for run in runs],
     }
     return [FactLine(name, tuple(values)) for name, values in lines.items() if set(values) != {_NO_FACT}]
 

@@ -55,22 +55,25 @@ def tile_panels(dataset: DatasetFolder, row: TileRow, *, with_cloudy: bool) -> l
     return panels
 
 
-def tile_figure(dataset: DatasetFolder, rows: Sequence[TileRow]) -> Figure:
-    """Draw tiles below one another."""
+def tile_figure(dataset: DatasetFolder, rows: Sequence[TileRow], more: Sequence[Sequence[Panel]] = ()) -> Figure:
+    """Draw tiles below one another; `more` panels of each tile stand on a line beneath its own."""
     with_cloudy = any(dataset.has("s2_cloudy", row.tile) for row in rows)
     columns = 6 if with_cloudy else 5
-    row_height = _HEADING + _TITLE + _PANEL + _FOOT
+    line_height = _TITLE + _PANEL
+    row_height = _HEADING + line_height + _FOOT + (line_height + _FOOT / 2 if more else 0)
     width = 2 * _MARGIN + columns * _PANEL + (columns - 1) * _GAP
     height = 2 * _MARGIN + len(rows) * row_height
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
     for i, row in enumerate(rows):
         top = height - _MARGIN - i * row_height
         _write_heading(figure, row, _MARGIN / width, (top - 0.05) / height)
-        bottom = top - _HEADING - _TITLE - _PANEL
-        for j, panel in enumerate(tile_panels(dataset, row, with_cloudy=with_cloudy)):
-            left = _MARGIN + j * (_PANEL + _GAP)
-            axes = figure.add_axes((left / width, bottom / height, _PANEL / width, _PANEL / height))
-            _draw(axes, panel)
+        lines = [tile_panels(dataset, row, with_cloudy=with_cloudy), *([more[i]] if more else [])]
+        for k, panels in enumerate(lines):
+            bottom = top - _HEADING - line_height - k * (line_height + _FOOT)
+            for j, panel in enumerate(panels):
+                left = _MARGIN + j * (_PANEL + _GAP)
+                axes = figure.add_axes((left / width, bottom / height, _PANEL / width, _PANEL / height))
+                _draw(axes, panel)
     return figure
 
 

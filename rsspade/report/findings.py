@@ -42,13 +42,13 @@ def lead(name: str, summary: Mapping[str, Any]) -> Sentence:
     return [*words, (".", False)]
 
 
-def weak_points(name: str, scores: RunScores) -> list[Sentence]:
+def weak_points(scores: RunScores) -> list[Sentence]:
     """Where a run is weak: classes, bands, contrast, tiles and sources."""
     found = [
         _weakest_class(scores.summary), _below_class_mean(scores.summary), _flattened(scores.summary),
         _weakest_band(scores.summary), _weakest_tile(scores.per_tile), _needed_source(scores.subsets),
     ]  # fmt: skip
-    return [[(f"{name}: ", False), *sentence] if name else sentence for sentence in found if sentence]
+    return [sentence for sentence in found if sentence]
 
 
 def _common_classes(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -7,55 +7,17 @@ from typing import Any
 import numpy as np
 
 from rsspade.data.manifest import DatasetFolder
-from rsspade.evaluation import BASELINES
-from rsspade.models import RSSpade
-from rsspade.report.answers import answer_tile
 from rsspade.report.charts import Chart, Scale, class_chart, scale_chart
 from rsspade.report.findings import Sentence, lead, plain, weak_points
-from rsspade.report.pictures import PagePicture, input_pictures, map_pictures, optical_pictures
-from rsspade.report.scoring import RunScores
-from rsspade.report.tables import MEASURES, Answered, Cell, Column, Row, Table, overall_table, score_table, value_of
+from rsspade.report.tables import MEASURES, Answered, Table, overall_table, score_table, value_of
+from rsspade.report.tiles import ScoredRun, Tile, chosen_tiles, draw_tile, mean_psnr, tile_table
 
-__all__ = ["BAR_RAMP", "Group", "ScoredRun", "build_group"]
+__all__ = ["BAR_RAMP", "Group", "RunFindings", "build_group"]
 
 BAR_RAMP = np.tile(np.linspace(0, 1, 256), (1, 1))
+_BASELINE_NAMES = {"class_mean": "class mean", "copy_of_input": "copy of input", "oracle": "upper bound"}
 _SERIES = {"class_mean": "floor", "copy_of_input": "copy", "oracle": "bound"}
 _FEW_PIXELS = 2000
-_MOST_TILES = 1000
-"""Lines of the table of tiles; beyond, the worst are kept."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScoredRun:
-    """A run with its model and its scores."""
-
-    name: str
-    series: str
-    model: RSSpade
-    scores: RunScores
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TileRun:
-    """What one run makes of a tile."""
-
-    name: str
-    series: str
-    pictures: list[PagePicture]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tile:
-    """A tile that is shown."""
-
-    id: str
-    rank: str
-    name: str
-    scene: str
-    scores: Sentence
-    real: list[PagePicture]
-    runs: list[TileRun]
-    inputs: list[PagePicture]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -80,6 +42,15 @@ class ClassColour:
     colour: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunFindings:
+    """Where one run is weak."""
+
+    name: str
+    series: str
+    lines: list[Sentence]
+
+
 @dataclass(kw_only=True, slots=True)
 class Group:
     """What the template draws of one dataset."""
@@ -89,7 +60,7 @@ class Group:
     heading: str
     chosen_by: str
     lead: list[Sentence]
-    findings: list[Sentence]
+    findings: list[RunFindings]
     scales: list[Scale]
     tiles: list[Tile]
     tables: list[Section]
@@ -110,15 +81,13 @@ def build_group(number: int, dataset: DatasetFolder, runs: Sequence[ScoredRun], 
     """Everything about the runs on one dataset."""
     own_id = f"d{number}"
     first = runs[0].scores.summary
-    answers = [Answered(r.series, r.name, r.series, True) for r in runs]
-    answers += [
-        Answered(k, BASELINES[k].split(" (")[0], _SERIES[k], False) for k in BASELINES if k in first["baselines"]
-    ]
-    scores = {r.series: r.scores.summary for r in runs} | first["baselines"]
-    means = _mean_psnr(runs)
-    shown = _chosen(means)
-    tiles = [_tile(dataset, runs, f"{own_id}-t{n}", rank, name) for n, (rank, name) in enumerate(shown)]
-    rows = _tile_table(dataset, runs, means, {tile.name: tile.id for tile in tiles}, split)
+    answers = [Answered(r.key, r.name, r.series, True) for r in runs]
+    answers += [Answered(k, _BASELINE_NAMES[k], _SERIES[k], False) for k in _BASELINE_NAMES if k in first["baselines"]]
+    scores = {r.key: r.scores.summary for r in runs} | first["baselines"]
+    means = mean_psnr(runs)
+    shown = chosen_tiles(means)
+    tiles = [draw_tile(dataset, runs, f"{own_id}-t{n}", rank, name) for n, (rank, name) in enumerate(shown)]
+    rows = tile_table(dataset, runs, means, {tile.name: tile.id for tile in tiles}, split)
     sections = [
         Section(id=f"{own_id}-bands", title="Bands", tables=[overall_table("All bands", answers, scores), _band_table(answers, scores)]),
         _class_section(f"{own_id}-classes", dataset, runs, answers, scores),
@@ -129,7 +98,7 @@ def build_group(number: int, dataset: DatasetFolder, runs: Sequence[ScoredRun], 
     return Group(
         id=own_id, dataset=dataset.info.name, heading=f"How good it is on {dataset.info.name}, {split} split",
         chosen_by="" if only else ", mean over the runs", lead=[lead(r.name, r.scores.summary) for r in runs],
-        findings=[s for r in runs for s in weak_points("" if only else r.name, r.scores)],
+        findings=[RunFindings(r.name, r.series, weak_points(r.scores)) for r in runs],
         scales=_scales(answers, scores), tiles=tiles, tables=[s for s in sections if s.tables],
         classes=[ClassColour(plain(c.name), c.colour) for c in dataset.scheme.classes] if "LULC" in dataset.info.sources else [],
     )  # fmt: skip
@@ -160,14 +129,14 @@ def _class_section(
     scores: Mapping[str, Mapping[str, Any]],
 ) -> Section:
     section = Section(id=own_id, title="Land cover")
-    classes = [c for c in dataset.scheme.classes if c.name in scores[runs[0].series].get("per_class", {})]
+    classes = [c for c in dataset.scheme.classes if c.name in scores[runs[0].key].get("per_class", {})]
     if not classes:
         return section
     lines = [
         (plain(c.name), c.colour, {k: own.get("per_class", {}).get(c.name) for k, own in scores.items()})
         for c in classes
     ]
-    pixels = [int(scores[runs[0].series]["per_class"][c.name]["pixels"]) for c in classes]
+    pixels = [int(scores[runs[0].key]["per_class"][c.name]["pixels"]) for c in classes]
     section.tables = [
         score_table(
             "Per land-cover class",
@@ -208,82 +177,10 @@ def _source_table(runs: Sequence[ScoredRun], answers: Sequence[Answered]) -> Tab
     subsets = list(dict.fromkeys(s for run in runs for s in run.scores.subsets))
     floor = runs[0].scores.summary["baselines"].get("class_mean")
     lines = [
-        (" + ".join(s), "", {r.series: r.scores.subsets.get(s) for r in runs} | {"class_mean": floor}) for s in subsets
+        (" + ".join(s), "", {r.key: r.scores.subsets.get(s) for r in runs} | {"class_mean": floor}) for s in subsets
     ]
     wanted = [a for a in answers if a.is_run or a.key == "class_mean"]
     return score_table(
         "From which sources", "Sources", wanted, lines, measures=("psnr", "ssim", "sam_deg"),
         note="The class-mean image always sees the land cover.",
     )  # fmt: skip
-
-
-def _mean_psnr(runs: Sequence[ScoredRun]) -> dict[str, float]:
-    """Tile -> PSNR, mean over the runs."""
-    found: dict[str, list[float]] = {}
-    for run in runs:
-        for row in run.scores.per_tile:
-            if row["psnr"] is not None:
-                found.setdefault(row["tile"], []).append(row["psnr"])
-    return {tile: sum(values) / len(values) for tile, values in found.items()}
-
-
-def _chosen(means: Mapping[str, float]) -> list[tuple[str, str]]:
-    ordered = sorted(means, key=lambda tile: (-means[tile], tile))
-    places = {"Best": 0, "Median": len(ordered) // 2, "Worst": len(ordered) - 1}
-    chosen: dict[str, str] = {}
-    for rank, place in places.items():
-        if ordered and ordered[place] not in chosen.values():
-            chosen[rank] = ordered[place]
-    return list(chosen.items())
-
-
-def _tile(dataset: DatasetFolder, runs: Sequence[ScoredRun], own_id: str, rank: str, name: str) -> Tile:
-    row = next(r for r in dataset.rows if r.tile == name)
-    real: list[PagePicture] = []
-    shown, words = [], []
-    for run in runs:
-        answer = answer_tile(run.model, dataset, row)
-        real = real or optical_pictures(answer.truth, answer.bands, what="real", role="real", tile=name)
-        made = optical_pictures(answer.image, answer.bands, what=f"synthetic by {run.name}", role=run.series, tile=name)
-        shown.append(
-            TileRun(name=run.name, series=run.series, pictures=[*made, *map_pictures(answer, run=run.name, tile=name)])
-        )
-        scores: Mapping[str, Any] = next((r for r in run.scores.per_tile if r["tile"] == name), {})
-        told = ", ".join(
-            f"{MEASURES[m].title} {MEASURES[m].text(value_of(scores, m))}{MEASURES[m].unit and ' ' + MEASURES[m].unit}"
-            for m in ("psnr", "ssim", "sam_deg")
-        )
-        words += [
-            (f"{run.name}: " if len(runs) > 1 else "", True),
-            (told + ("  ·  " if run is not runs[-1] else ""), False),
-        ]
-    return Tile(
-        id=own_id, rank=rank, name=name, scene=f"scene {row.scene}" + (f", {row.s2_date}" if row.s2_date else ""), scores=words,
-        real=real, runs=shown, inputs=input_pictures(dataset, row),
-    )  # fmt: skip
-
-
-def _tile_table(
-    dataset: DatasetFolder, runs: Sequence[ScoredRun], means: Mapping[str, float], links: Mapping[str, str], split: str
-) -> Table:
-    scenes = {row.tile: row.scene for row in dataset.rows}
-    by_run = {run.series: {row["tile"]: row for row in run.scores.per_tile} for run in runs}
-    rows = []
-    for tile in sorted(means, key=lambda name: (means[name], name))[:_MOST_TILES]:
-        cells = [Cell(scenes.get(tile, ""), scenes.get(tile, ""), is_number=False)]
-        for measure in ("psnr", "ssim", "sam_deg"):
-            for run in runs:
-                value = value_of(by_run[run.series].get(tile), measure)
-                cells.append(Cell(MEASURES[measure].text(value), "" if value is None else value))
-        rows.append(Row(name=tile, cells=tuple(cells), link=links.get(tile, "")))
-    columns = [Column("Scene", is_number=False), *(Column(r.name, r.series) for _ in range(3) for r in runs)]
-    groups = [("", "", 1), *((MEASURES[m].title, MEASURES[m].unit, len(runs)) for m in ("psnr", "ssim", "sam_deg"))]
-    note = "worst first" + (f", the worst {_MOST_TILES} of {len(means)}" if len(means) > _MOST_TILES else "")
-    return Table(
-        caption=f"Tiles of the {split} split",
-        corner="Tile",
-        columns=tuple(columns),
-        rows=tuple(rows),
-        groups=tuple(groups),
-        note=note,
-    )

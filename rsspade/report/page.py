@@ -145,9 +145,9 @@ def _source_hash(text: str) -> str:
 def _charts(runs: Sequence[ReportedRun], kind: str, names: dict[str, str], best: dict[str, int | None]) -> list[Chart]:
     found = {r.name: (r.series, r.run.history.losses if kind == "losses" else r.run.history.scores) for r in runs}
     wanted = names or dict.fromkeys(name for _, curves in found.values() for name in curves)
-    charts = []
+    charts, last = [], max(r.run.history.last_step for r in runs)
     for name in wanted:
         curves = {run: (series, own[name]) for run, (series, own) in found.items() if own.get(name)}
         if curves:
-            charts.append(history_chart(names.get(name) or name.replace("_", " "), curves, best=best))
+            charts.append(history_chart(names.get(name) or name.replace("_", " "), curves, best=best, last_step=last))
     return charts

@@ -28,12 +28,14 @@ class History:
         scores: Validation scores by name.
         best_step: Of the validation that gave `generator/`; None where there is none.
         cut_short: Whether the last line is broken, as a kill leaves it.
+        diverged_at: The step at which the run gave up, its losses no longer finite.
     """
 
     losses: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     scores: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     best_step: int | None = None
     cut_short: bool = False
+    diverged_at: int | None = None
 
     @property
     def last_step(self) -> int:
@@ -51,6 +53,7 @@ class Run:
         options: The content of `config.yaml`; empty where a generator folder was named.
         history: Its curves.
         generator: The content of the generator's `config.json`; None where there is none yet.
+        commit: Of the code that trained it last, from `environment.json`; empty where unknown.
         weights: The first digits of the SHA-256 of the weights.
     """
 
@@ -59,6 +62,7 @@ class Run:
     options: dict[str, Any]
     history: History
     generator: dict[str, Any] | None
+    commit: str
     weights: str
 
     @property
@@ -85,6 +89,7 @@ def open_run(path: Path) -> Run:
         options=_read_options(config) if config.is_file() else {},
         history=read_history(path / "metrics.jsonl"),
         generator=_read_generator(described) if described.is_file() else None,
+        commit=_read_commit(path / "environment.json"),
         weights=_digest(folder / "model.safetensors"),
     )
 
@@ -96,7 +101,7 @@ def read_history(path: Path) -> History:
     lines = _read_text(path, _MAX_HISTORY_BYTES).splitlines()
     losses: dict[str, list[tuple[int, float]]] = {}
     scores: dict[str, list[tuple[int, float]]] = {}
-    best, cut_short = None, False
+    best, cut_short, diverged = None, False, None
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
@@ -114,7 +119,9 @@ def read_history(path: Path) -> History:
             ) from err  # fmt: skip
         if entry.get("best") is True:
             best = step
-    return History(losses, scores, best, cut_short)
+        if "diverged" in entry:
+            diverged = step
+    return History(losses, scores, best, cut_short, diverged)
 
 
 def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -151,6 +158,18 @@ def _read_options(path: Path) -> dict[str, Any]:
         found = "nothing" if content is None else type(content).__name__
         raise InputError(explain(path, expected="the options of a run", found=found, fix=_RESTORE))
     return {str(name): value for name, value in content.items()}
+
+
+def _read_commit(path: Path) -> str:
+    """The commit of the last session; a file that cannot be understood says nothing, and spoils nothing."""
+    if not path.is_file():
+        return ""
+    try:
+        content = json.loads(_read_text(path, _MAX_CONFIG_BYTES))
+        found = content[-1]["commit"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _read_generator(path: Path) -> dict[str, Any]:

@@ -8,8 +8,11 @@ import pytest
 from rsspade.cli import main
 from rsspade.data.manifest import DatasetFolder
 from rsspade.landcover import scheme_named
+from rsspade.models import RSSpade
 from rsspade.report import colours
+from rsspade.report.answers import answer_tile
 from rsspade.report.figures import figure_to_png, tile_figure, tile_panels
+from rsspade.report.run_panels import answer_panels
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +165,46 @@ def test_figure_leaves_the_state_of_pyplot_alone(dataset):
     before = "matplotlib.pyplot" in sys.modules
     figure_to_png(tile_figure(dataset, dataset.rows[:1]))
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_a_run_adds_its_panels_beneath_those_of_the_tile(dataset, make_run, tmp_path):
+    run = make_run(tmp_path / "run")
+    for name, words in (("plain", []), ("run", ["--run", str(run)])):
+        assert (
+            main(["show", str(dataset.path), "s0_0_0", "s1_0_0", "--out", str(tmp_path / f"{name}.png"), *words]) == 0
+        )
+    plain, more = (matplotlib.image.imread(tmp_path / f"{name}.png") for name in ("plain", "run"))
+    assert plain.shape[1] == more.shape[1]
+    assert more.shape[0] > 1.7 * plain.shape[0]
+
+
+def test_panels_of_a_run_are_the_synthetic_image_its_error_and_its_angle(dataset, make_run, tmp_path):
+    model = RSSpade.from_pretrained(make_run(tmp_path / "run"))
+    row = next(r for r in dataset.rows if r.tile == "s0_0_0")
+    answer = answer_tile(model, dataset, row)
+    truth = dataset.read("s2", "s0_0_0")
+    assert answer.error == pytest.approx(np.abs(answer.image - truth).mean(axis=0))
+    assert [p.title.split(",")[0] for p in answer_panels(answer)] == [
+        "Synthetic",
+        "Synthetic",
+        "Error",
+        "Spectral angle",
+    ]
+    assert all(p.picture is not None for p in answer_panels(answer))
+
+
+def test_a_tile_without_a_clear_image_is_synthesised_and_not_compared(dataset, make_run, tmp_path):
+    model = RSSpade.from_pretrained(make_run(tmp_path / "run"))
+    panels = answer_panels(answer_tile(model, dataset, next(r for r in dataset.rows if r.tile == "s1_0_0")))
+    assert [p.picture is None for p in panels] == [False, False, True, True]
+    assert panels[2].absent == "no clear image to compare with"
+
+
+def test_a_run_that_does_not_fit_is_refused_in_one_line(dataset, make_run, tmp_path, capsys):
+    run = make_run(tmp_path / "run", scheme="worldcover")
+    for words, expected in ((run, "scheme worldcover"), (tmp_path, "expected a run folder with generator/ in it")):
+        assert main(["show", str(dataset.path), "s0_0_0", "--run", str(words), "--out", str(tmp_path / "p.png")]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert expected in err
+    assert not (tmp_path / "p.png").exists()
