@@ -17,7 +17,7 @@ from typing import NoReturn, TextIO
 from rsspade import __version__
 from rsspade.errors import RSSpadeError, RSSpadeWarning
 
-__all__ = ["Command", "main"]
+__all__ = ["Command", "main", "run_command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    command = COMMANDS[arguments[0]][1]()
+    return run_command(f"rsspade {arguments[0]}", COMMANDS[arguments[0]][1](), arguments[1:])
+
+
+def run_command(name: str, command: Command, arguments: Sequence[str]) -> int:
+    """Run one command, called `name`; returns the exit code."""
     parser = _OneLineParser(
-        prog=f"rsspade {arguments[0]}", description=command.summary, epilog=f"example:\n  {command.example}",
+        prog=name, description=command.summary, epilog=f"example:\n  {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     command.configure(parser)
     try:
-        options = parser.parse_args(arguments[1:])
+        options = parser.parse_args(arguments)
     except SystemExit as stop:  # argparse has said what is wrong
         return stop.code if isinstance(stop.code, int) else 2
     with warnings.catch_warnings(), _terminate_as_interrupt():
@@ -155,13 +159,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return command.run(options)
         except RSSpadeError as err:
-            print(f"rsspade {arguments[0]}: {_one_line(err)}", file=sys.stderr)
+            print(f"{name}: {_one_line(err)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print(f"rsspade {arguments[0]}: interrupted.", file=sys.stderr)
+            print(f"{name}: interrupted.", file=sys.stderr)
             return 130
         except _Terminated:
-            print(f"rsspade {arguments[0]}: terminated.", file=sys.stderr)
+            print(f"{name}: terminated.", file=sys.stderr)
             return 143
 
 

@@ -1,13 +1,10 @@
 """The door of `train_gan.py` and of `accelerate launch -m rsspade.training`."""
 
-import os
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rsspade.config import TrainingConfig
-from rsspade.errors import RSSpadeError, RSSpadeWarning
-from rsspade.options import describe_options, read_options
+from rsspade.training.script import run_script
 
 __all__ = ["main"]
 
@@ -24,33 +21,13 @@ options, on the command line or in the YAML file (the command line wins):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code (2 for a mistake by the user)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        print(_HELP + describe_options(TrainingConfig))
-        return 0 if arguments else 2
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", RSSpadeWarning)
-        show = warnings.showwarning
-        warnings.showwarning = lambda message, category, *rest: (
-            _say(f"warning: {message}") if issubclass(category, RSSpadeWarning) else show(message, category, *rest)
-        )
-        try:
-            config = read_options(TrainingConfig, arguments)
-            from rsspade.training.loop import train  # after the options: a typing error is told at once
-
-            return train(config)
-        except RSSpadeError as err:
-            _say(f"train_gan.py: {err}")
-            return 2
-        except KeyboardInterrupt:
-            _say("train_gan.py: interrupted.")
-            return 130
+    return run_script("train_gan.py", _HELP, TrainingConfig, argv, _train)
 
 
-def _say(line: str) -> None:
-    """One line on standard error, from one of the processes of a machine."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(" ".join(line.split()), file=sys.stderr)
+def _train() -> Callable[[TrainingConfig], int]:
+    from rsspade.training.loop import train
+
+    return train
 
 
 if __name__ == "__main__":

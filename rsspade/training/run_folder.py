@@ -46,6 +46,16 @@ class RunFolder:
         return self.path / "generator_last"
 
     @property
+    def model(self) -> Path:
+        """As `generator`, where something else than a generator is trained."""
+        return self.path / "model"
+
+    @property
+    def model_last(self) -> Path:
+        """As `generator_last`."""
+        return self.path / "model_last"
+
+    @property
     def checkpoints(self) -> Path:
         """Full states."""
         return self.path / "checkpoints"

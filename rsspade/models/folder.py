@@ -1,0 +1,93 @@
+"""A trained network as a folder that explains itself: `config.json`, `model.safetensors` and a model card.
+
+The names are those of the Hugging Face Hub, so that a folder can be uploaded as it is and be loaded by its name there.
+Nothing is ever unpickled. Plain files rather than `huggingface_hub.PyTorchModelHubMixin`, which falls back to pickled
+weights where it finds them.
+
+Needs torch and safetensors; huggingface_hub only for a name on the Hub.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as pack_tensors
+from torch import nn
+
+from rsspade.errors import InputError, OutputError, explain
+
+__all__ = ["CONFIG", "WEIGHTS", "find_files", "load_weights", "read_config", "write_folder"]
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_MAX_CONFIG_BYTES = 1024 * 1024
+_MAX_WEIGHT_BYTES = 16 * 1024**3
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+Refusal = Callable[[object, str, str], InputError]
+"""Where, expected, found -> the error of a folder that cannot be understood."""
+
+
+def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) -> None:
+    """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name."""
+    building, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("building", "replaced"))
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
+    try:
+        for leftover in (building, replaced):
+            shutil.rmtree(leftover, ignore_errors=True)
+        building.mkdir(parents=True)
+        (building / WEIGHTS).write_bytes(pack_tensors(tensors, metadata={"format": "pt"}))
+        (building / CONFIG).write_text(config, encoding="utf-8")
+        (building / CARD).write_text(card, encoding="utf-8")
+        if folder.exists():
+            folder.rename(replaced)
+        building.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except OSError as err:
+        raise OutputError(
+            explain(folder, expected="a folder that can be written", found=str(err),
+                    fix="Free space, or choose another folder.")
+        ) from err  # fmt: skip
+
+
+def find_files(name: str | Path, revision: str | None, *, inner: str, refusal: Refusal) -> tuple[Path, Path]:
+    """The description and the weights of a folder, of the folder `inner` in a run folder, or of a name on the Hub."""
+    folder = Path(name)
+    if folder.is_dir() or isinstance(name, os.PathLike) or not _HUB_NAME.fullmatch(name):
+        if (folder / inner / CONFIG).is_file():
+            folder = folder / inner  # a run folder was named
+        return folder / CONFIG, folder / WEIGHTS
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        files = [hf_hub_download(name, file, revision=revision) for file in (CONFIG, WEIGHTS)]
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
+        raise refusal(name, "a folder here or a model on the Hub", "neither") from err
+    return Path(files[0]), Path(files[1])
+
+
+def read_config(path: Path, *, refusal: Refusal) -> str:
+    """The text of `config.json`."""
+    return _read(path, _MAX_CONFIG_BYTES, refusal).decode(errors="replace")
+
+
+def load_weights(network: nn.Module, path: Path, *, refusal: Refusal) -> None:
+    """Put stored weights into a network that was built from the description beside them."""
+    try:
+        network.load_state_dict(parse_tensors(_read(path, _MAX_WEIGHT_BYTES, refusal)))
+    except (SafetensorError, RuntimeError) as err:
+        found = " ".join(str(err).split())[:200]
+        raise refusal(path, "the weights of the network that config.json describes", found) from err
+
+
+def _read(path: Path, highest: int, refusal: Refusal) -> bytes:
+    try:
+        if path.stat().st_size > highest:
+            raise refusal(path, f"at most {highest} bytes", f"{path.stat().st_size}")
+        return path.read_bytes()
+    except OSError as err:
+        raise refusal(path, "a file of a model folder", err.strerror or str(err)) from err

@@ -1,0 +1,53 @@
+"""What training scripts have in common: options in, one line for a mistake, an exit code out."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from rsspade.errors import RSSpadeError, RSSpadeWarning
+from rsspade.options import describe_options, read_options
+
+__all__ = ["run_script"]
+
+T = TypeVar("T")
+
+
+def run_script(
+    name: str, usage: str, kind: type[T], argv: Sequence[str] | None, find_train: Callable[[], Callable[[T], int]]
+) -> int:
+    """Run a command line; returns the exit code (2 for a mistake by the user).
+
+    Args:
+        name: Of the script, in front of its errors.
+        usage: The text above the options in `--help`.
+        kind: The dataclass of its options.
+        argv: The command line; that of the process by default.
+        find_train: Imports and returns what trains, after the options are read: a typing error is told at once.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(usage + describe_options(kind))
+        return 0 if arguments else 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", RSSpadeWarning)
+        show = warnings.showwarning
+        warnings.showwarning = lambda message, category, *rest: (
+            _say(f"warning: {message}") if issubclass(category, RSSpadeWarning) else show(message, category, *rest)
+        )
+        try:
+            config = read_options(kind, arguments)
+            return find_train()(config)
+        except RSSpadeError as err:
+            _say(f"{name}: {err}")
+            return 2
+        except KeyboardInterrupt:
+            _say(f"{name}: interrupted.")
+            return 130
+
+
+def _say(line: str) -> None:
+    """One line on standard error, from one of the processes of a machine."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(" ".join(line.split()), file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Land cover from images: networks, training on real and synthetic tiles, scores and maps."""

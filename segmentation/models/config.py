@@ -1,0 +1,75 @@
+"""What a segmentation network is made of, as typed options that travel in its checkpoint, and the networks built from them."""
+
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Self
+
+from rsspade.errors import ConfigError, explain
+from segmentation.models.contract import SegmentationNetwork
+from segmentation.models.library import LIBRARY, LibraryNetwork
+from segmentation.models.rs_unet import RSUNet
+
+__all__ = ["MODELS", "SOURCES", "SegmenterConfig", "build_segmenter"]
+
+MODELS = ("rs_unet", *LIBRARY)
+SOURCES = ("s2", "s1", "dem")
+"""What a network may see, in the order of its channels; land cover is what it shall find."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmenterConfig:
+    """A network.
+
+    Attributes:
+        model: One of `MODELS`.
+        sources: Source -> channels that `rsspade.channels.encode` makes of it.
+        num_classes: Of the scheme.
+        base_width: Features at full resolution (rs_unet).
+        depth: How many times the grid is halved (rs_unet).
+        encoder: Of the models of segmentation_models_pytorch.
+    """
+
+    model: str = "rs_unet"
+    sources: dict[str, int]
+    num_classes: int
+    base_width: int = 32
+    depth: int = 5
+    encoder: str = "resnet18"
+
+    def __post_init__(self) -> None:
+        _check("model", self.model in MODELS, f"one of {', '.join(MODELS)}", self.model)
+        good = bool(self.sources) and all(n in SOURCES and _is_count(c) for n, c in self.sources.items())
+        _check("sources", good, f"channels of {', '.join(SOURCES)}", self.sources)
+        object.__setattr__(self, "sources", {n: self.sources[n] for n in SOURCES if n in self.sources})
+        _check("num_classes", _is_count(self.num_classes) and self.num_classes >= 2, "at least 2", self.num_classes)
+        _check("network.base_width", _is_count(self.base_width), "a whole number from 1 on", self.base_width)
+        _check("network.depth", _is_count(self.depth) and 2 <= self.depth <= 5, "2 to 5", self.depth)
+        _check("network.encoder", isinstance(self.encoder, str), "a name", self.encoder)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As stored in a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote; refuses unknown and missing names."""
+        known = {f.name for f in fields(cls)}
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        wrong = sorted(set(content) - known) + sorted(needed - set(content))
+        _check("network", not wrong, f"the options {', '.join(sorted(known))}", ", ".join(wrong))
+        return cls(**content)
+
+
+def build_segmenter(config: SegmenterConfig, *, pretrained: str | None = None) -> SegmentationNetwork:
+    """Fresh weights; `pretrained` names those that an encoder of the library begins with, and makes it download them."""
+    if config.model == "rs_unet":
+        return RSUNet(config.sources, config.num_classes, base_width=config.base_width, depth=config.depth)
+    return LibraryNetwork(config.model, config.sources, config.num_classes, encoder=config.encoder, weights=pretrained)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check(where: str, good: bool, expected: str, found: object) -> None:
+    if not good:
+        raise ConfigError(explain(f"--{where}", expected=expected, found=repr(found), fix="Correct the value."))

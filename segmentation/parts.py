@@ -1,0 +1,224 @@
+"""What a segmentation run is built of: tiles, labels, the network and its optimizer."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from rsspade.channels import Scaling, encode, num_channels
+from rsspade.data.augment import Augmentation
+from rsspade.data.manifest import DatasetFolder
+from rsspade.data.torch_dataset import Sample, TileDataset
+from rsspade.errors import ConfigError, InputError, RSSpadeWarning, explain
+from rsspade.landcover import Scheme
+from rsspade.training.batches import Share
+from rsspade.training.ema import Average
+from rsspade.training.steps import make_optimizer
+from segmentation.config import SegmentationConfig
+from segmentation.labels import label_indices, labelled_tiles, nested_subset, open_tiles
+from segmentation.losses import class_weights
+from segmentation.mixing import MixedOrder, MixedTiles, refuse_synthetic_set, refuse_synthetic_tiles
+from segmentation.models.checkpoint import SegmenterInfo
+from segmentation.models.config import SegmenterConfig, build_segmenter
+
+__all__ = ["Batch", "Data", "Networks", "make_architecture", "to_device"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A micro-batch as the network wants it.
+
+    Attributes:
+        inputs: Source -> (B, channels, H, W).
+        labels: (B, H, W) class indices, `IGNORED` where there is no label.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+
+
+def to_device(
+    sample: Sample, device: torch.device, *, sources: tuple[str, ...], scaling: Scaling, scheme: Scheme,
+    channels_last: bool = False,
+) -> Batch:  # fmt: skip
+    """Move a collated sample to the device and make channels and class indices of it there."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    inputs = {}
+    for name in sources:
+        values = sample.optical if name == "s2" else sample.sources[name]
+        valid = sample.optical_valid if name == "s2" else sample.valid[name]
+        channels = encode(
+            name, values.to(device, non_blocking=True), valid.to(device, non_blocking=True), scaling=scaling
+        )
+        inputs[name] = channels.contiguous(memory_format=layout)
+    return Batch(inputs=inputs, labels=label_indices(sample.sources["lulc"].to(device, non_blocking=True), scheme))
+
+
+class Data:
+    """The tiles of a run.
+
+    Attributes:
+        folder: The real dataset.
+        train: The training tiles, real ones first.
+        order: Of the draws.
+        real: Positions of the real tiles in use, among the training tiles of the dataset.
+        class_pixels: (classes,) labelled pixels of these tiles.
+        val: Validation tiles as they are; None where there are none.
+    """
+
+    def __init__(self, config: SegmentationConfig, device: torch.device) -> None:
+        options = config.loader
+        moves = Augmentation(flips=options.flips, turns=options.turns)
+        training = {"crop_size": options.crop_size, "augmentation": moves, "seed": config.seed}
+        self.folder = DatasetFolder.open(config.data)
+        refuse_synthetic_tiles(self.folder)
+        tiles = open_tiles(self.folder, "train", config.sources, **training)
+        usable = labelled_tiles(tiles)
+        seed = config.seed if config.labels_seed is None else config.labels_seed
+        self.real = usable[nested_subset([tiles.rows[n].tile for n in usable], config.labels, seed)]
+        self.scheme, self.optical_bands = tiles.scheme, tiles.optical_bands
+        self.class_pixels = tiles.packed.class_counts[tiles.numbers[self.real]][:, :-1].sum(axis=0)
+        self._refuse_single_class()
+        made, families = None, []
+        if config.synthetic is not None:
+            folder = DatasetFolder.open(config.synthetic)
+            refuse_synthetic_set(self.folder, folder)
+            made = open_tiles(folder, "train", config.sources, **training)
+            families = _families(
+                made, {tiles.rows[n].tile for n in self.real} if config.parents == "labelled" else None
+            )
+        elif config.ratio != 1 or config.parents != "all":
+            warnings.warn("--ratio and --parents have no effect without --synthetic.", RSSpadeWarning, stacklevel=2)
+        chosen = [n for family in families for n in family]
+        self.train = MixedTiles(tiles, self.real.tolist(), made, chosen)
+        first = len(self.real)
+        starts = np.cumsum([first, *(len(family) for family in families)])
+        self.order = MixedOrder(
+            first, [range(start, start + len(family)) for start, family in zip(starts, families, strict=False)],
+            ratio=config.ratio, seed=config.seed,
+        )  # fmt: skip
+        self.num_synthetic_tiles = len(chosen)
+        self.val = self._validation(config)
+        spare = 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) - 1, 1))
+        self.workers = spare if options.workers is None else options.workers
+
+    def _refuse_single_class(self) -> None:
+        held = [name for name, pixels in zip(self.scheme.names, self.class_pixels, strict=True) if pixels]
+        if len(held) < 2:
+            raise InputError(
+                explain(self.folder.path, expected="at least two classes in the training labels", found=", ".join(held),
+                        fix="Add scenes with other classes, or use more labels.")
+            )  # fmt: skip
+
+    def _validation(self, config: SegmentationConfig) -> TileDataset | None:
+        try:
+            tiles = open_tiles(self.folder, "val", config.sources, random_crops=False)
+            labelled_tiles(tiles)
+        except InputError as err:
+            if "class ids" in str(err):
+                raise
+            warnings.warn(
+                f"no validation, the last weights will be kept as the best: {err}", RSSpadeWarning, stacklevel=3
+            )
+            return None
+        return tiles
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint says of the data it was trained on."""
+        return {
+            "split_sha256": str(self.folder.info.split.get("sha256", "")), "name": self.folder.info.name,
+            "tiles": len(self.real), "synthetic_tiles": self.num_synthetic_tiles,
+            "synthetic_per_epoch": self.order.num_synthetic,
+        }  # fmt: skip
+
+
+def _families(made: TileDataset, parents: set[str] | None) -> list[list[int]]:
+    """The labelled synthetic tiles by parent, parents in order; of the given parents only, where any are given."""
+    families: dict[str, list[int]] = {}
+    for n in labelled_tiles(made).tolist():
+        parent = getattr(made.rows[n], "parent", "")
+        if parents is None or parent in parents:
+            families.setdefault(parent, []).append(n)
+    if not families:
+        raise InputError(
+            explain(f"--synthetic {made.path}", expected="labelled tiles of the parents in use", found="none",
+                    fix="Generate them from the training tiles, or choose --parents all.")
+        )  # fmt: skip
+    return [families[parent] for parent in sorted(families)]
+
+
+def make_architecture(config: SegmentationConfig, data: Data, share: Share) -> SegmenterConfig:
+    """The network that the options and the dataset ask for; refuses options that do not fit together."""
+    options, micro = config.network, share.batch_size // (share.processes * share.accumulate)
+    if config.model == "deeplabv3plus" and micro * share.processes < 2:
+        raise ConfigError(
+            explain("--batch_size", expected="at least 2 tiles in a micro-batch for deeplabv3plus, which normalises over them",
+                    found=str(micro), fix="Choose a larger --batch_size or a smaller --accumulate.")
+        )  # fmt: skip
+    return SegmenterConfig(
+        model=config.model, num_classes=len(data.scheme.classes),
+        sources={name: num_channels(name, bands=data.optical_bands) for name in config.sources},
+        base_width=options.base_width, depth=options.depth, encoder=options.encoder,
+    )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Networks:
+    """The network of a run and its optimizer.
+
+    Attributes:
+        prepared: Wrapped where there are several processes.
+        plain: The same weights without the wrapping.
+        average: The averaged network; a copy where no average is asked for.
+        optimizer: Of the network.
+        weights: (classes,) of the losses; None where all pixels count alike.
+        info: Everything that the network's folder will say of it.
+    """
+
+    prepared: nn.Module
+    plain: nn.Module
+    average: Average
+    optimizer: Optimizer
+    weights: Tensor | None
+    info: SegmenterInfo
+
+    @classmethod
+    def build(
+        cls, config: SegmentationConfig, data: Data, architecture: SegmenterConfig, accelerator: Accelerator
+    ) -> "Networks":
+        """Fresh weights from the seed, the same in every process, on the device, prepared."""
+        names = {"s2": data.optical_bands, "s1": ("vv", "vh"), "dem": ("elevation", "slope", "aspect", "hillshade")}
+        info = SegmenterInfo(
+            architecture=architecture, bands={name: tuple(names[name]) for name in architecture.sources},
+            landcover_scheme=data.scheme.name, pixel_size_m=data.folder.info.pixel_size,
+            split_sha256=data.identity["split_sha256"],
+        )  # fmt: skip
+        torch.manual_seed(config.seed)  # before the weights are drawn: each process must draw the same
+        network = build_segmenter(architecture, pretrained=config.network.pretrained).to(accelerator.device)
+        if config.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        weights = None
+        if config.loss.class_power:
+            numbers = class_weights(data.class_pixels, config.loss.class_power)
+            weights = torch.tensor(numbers, dtype=torch.float32, device=accelerator.device)
+        return cls(
+            prepared=accelerator.prepare(network), plain=network, average=Average(network, config.optimizer.ema_decay),
+            optimizer=make_optimizer(network, config.lr, config.optimizer), weights=weights, info=info,
+        )  # fmt: skip
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The weights by their name in a checkpoint."""
+        return {"network": self.plain, "average": self.average.model}
+
+    @property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """By name."""
+        return {"network": self.optimizer}
