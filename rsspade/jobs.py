@@ -104,6 +104,8 @@ def disk_errors(where: Path) -> Iterator[None]:
             errno.ENOSPC: ("free space on the disk", "none left", "Free some; the same command continues."),
             errno.EDQUOT: ("space in your quota", "none left", "Free some; the same command continues."),
             errno.EACCES: ("a place that can be read and written", "no permission", "Change that, or choose another."),
+            errno.EPERM: ("a place that can be written", "none", "Choose another --out."),
+            errno.ENOENT: ("a place that exists", "none", "Restore it, or choose another."),
             errno.EROFS: ("a folder that can be written", "a read-only file system", "Choose another --out."),
             errno.ENOTDIR: ("a folder", "a file in its place", "Choose another --out."),
             errno.EEXIST: ("a folder", "a file in its place", "Choose another --out."),
@@ -145,13 +147,9 @@ def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:
         return
     if any(p.name not in (_LOCK,) for p in partial.iterdir()):
         raise OutputError(
-            explain(
-                partial,
-                expected="an interrupted job of RS-SPADE",
-                found="other files",
-                fix="Move them away, or choose another --out.",
-            )
-        )
+            explain(partial, expected="an interrupted job of RS-SPADE", found="other files",
+                    fix="Move them away, or choose another --out.")
+        )  # fmt: skip
     write_bytes_atomically(path, json.dumps(arguments, indent=1).encode())
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +55,16 @@ def generate(plan: Plan, out: Path, accelerator: Accelerator) -> Generated | Non
         if not is_main:
             return None
         with disk_errors(partial):
-            units = {n: json.loads(unit_file(partial, plan.row(n).tile).read_text("utf-8")) for n in plan.numbers}
-            quality, diversity = _mean_quality(plan, units.values()), _diversity(units.values())
-            rows = [TileRow(**row) for unit in units.values() for row in unit["rows"]]
-            info = _describe(plan, rows, units, quality, diversity)
+            totals = _Totals(plan)
+            for number in plan.numbers:
+                unit = unit_file(partial, plan.row(number).tile)
+                totals.add(number, json.loads(unit.read_text(encoding="utf-8")))
+            info = _describe(plan, totals)
             for folder in {plan.dataset.source(name).folder for name in plan.held} - info.sources.keys():
                 (partial / folder).rmdir()  # no tile of this split holds it
-            DatasetFolder.write(partial, info, rows)
-    return Generated(dataset=DatasetFolder.open(out), quality=quality, diversity=diversity)
+            DatasetFolder.write(partial, info, totals.rows)
+    quality = {name: scores for name, scores in info.made_by["quality"].items() if name != "images"}
+    return Generated(dataset=DatasetFolder.open(out), quality=quality, diversity=info.made_by["diversity"])
 
 
 def _begin(stack: contextlib.ExitStack, plan: Plan, out: Path) -> None:
@@ -87,69 +90,72 @@ def _make_all(plan: Plan, partial: Path, accelerator: Accelerator) -> None:
                 bar.update(len(batch) * plan.options.samples)
 
 
-def _mean_quality(plan: Plan, units: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Scores of single images and of the mean of draws, over all tiles that have a real image."""
-    states: dict[str, list[list[float]]] = {"single": [], "mean": []}
-    for unit in units:
+class _Totals:
+    """Sums up the units one by one: what a large job keeps of each is a few numbers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._images = {name: ImageScores(plan.optical.band_names) for name in ("single", "mean")}
+        self._draws = SampleScores()
+        self._filled: set[str] = set()
+        self._distances: list[float] = []
+        self.rows: list[TileRow] = []
+        self.per_image: dict[str, dict[str, float | None]] = {}
+
+    def add(self, number: int, unit: Mapping[str, Any]) -> None:
+        """Take in what a tile left behind."""
+        self.rows += [TileRow(**row) for row in unit["rows"]]
+        samples = self._plan.options.samples
         for name, state in unit.get("states", {}).items():
-            if name == "mean":
-                states["mean"].append(state)
-            else:  # every image counts by itself
-                states["single"].append([state[0] * plan.options.samples + int(name), *state[1:]])
-    found = {}
-    for name, rows in states.items():
-        if rows:
-            scores = ImageScores(plan.optical.band_names)
-            scores.merge(torch.tensor(rows, dtype=torch.float64))
-            result = scores.compute()
-            found[name] = {key: result[key] for key in (*QUALITY, "sam_deg", "rmse")}
-    return found
+            kind = "mean" if name == "mean" else "single"
+            # Every image counts by itself.
+            tile = state[0] if name == "mean" else state[0] * samples + int(name)
+            self._images[kind].merge(torch.tensor([[tile, *state[1:]]], dtype=torch.float64))
+            self._filled.add(kind)
+        for n, stem in enumerate(self._plan.stems(number)):
+            if "quality" in unit:
+                self.per_image[stem] = unit["quality"][f"{n}"]
+        if "distance" in unit:
+            self._distances.append(unit["distance"])
+        if "spread" in unit:
+            self._draws.merge(torch.tensor([unit["spread"]], dtype=torch.float64))
+            self._filled.add("spread")
+
+    def quality(self) -> dict[str, Any]:
+        """Scores of single images and of the mean of draws, over all tiles that have a real image."""
+        found = {name: scores.compute() for name, scores in self._images.items() if name in self._filled}
+        return {name: {key: scores[key] for key in (*QUALITY, "sam_deg", "rmse")} for name, scores in found.items()}
+
+    def diversity(self) -> dict[str, Any]:
+        """How much draws differ, and whether they differ where they err."""
+        distances = self._distances
+        if not distances:
+            return {}
+        found = {"pairwise_distance": math.fsum(distances) / len(distances), "tiles": len(distances)}
+        if "spread" not in self._filled:
+            return found
+        scores = self._draws.compute()
+        told = {key: scores[key] for key in ("spread_rmse_ratio", "rank_correlation")}
+        return {**found, **told, "scored_tiles": scores["tiles"]}
 
 
-def _diversity(units: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """How much draws differ, and whether they differ where they err."""
-    units = list(units)
-    distances = [unit["distance"] for unit in units if "distance" in unit]
-    if not distances:
-        return {}
-    found: dict[str, Any] = {"pairwise_distance": sum(distances) / len(distances), "tiles": len(distances)}
-    states = [unit["spread"] for unit in units if "spread" in unit]
-    if states:
-        scores = SampleScores()
-        scores.merge(torch.tensor(states, dtype=torch.float64))
-        result = scores.compute()
-        found |= {key: result[key] for key in ("spread_rmse_ratio", "rank_correlation")} | {
-            "scored_tiles": result["tiles"]
-        }
-    return found
-
-
-def _describe(
-    plan: Plan,
-    rows: list[TileRow],
-    units: Mapping[int, Mapping[str, Any]],
-    quality: dict[str, Any],
-    diversity: dict[str, Any],
-) -> DatasetInfo:
+def _describe(plan: Plan, totals: _Totals) -> DatasetInfo:
     parent, options = plan.dataset.info, plan.options
-    counts = Counter(row.split for row in rows)
+    counts = Counter(row.split for row in totals.rows)
     held = [
-        plan.dataset.source(name) for name in plan.held if any(plan.dataset.has(name, plan.row(n).tile) for n in units)
+        plan.dataset.source(name)
+        for name in plan.held
+        if any(plan.dataset.has(name, plan.row(n).tile) for n in plan.numbers)
     ]
     sources = {s.folder: describe_source(s) for s in (plan.optical, *held)}
     arguments = {
         "split": options.split, "sources": list(plan.sources), "samples": options.samples, "seed": options.seed,
     }  # fmt: skip
-    per_image = {
-        stem: unit["quality"][f"{k}"]
-        for n, unit in units.items()
-        for k, stem in enumerate(plan.stems(n))
-        if "quality" in unit
-    }
     provenance = {
         **made_by("generate", arguments), "generator": plan.origin.to_json(),
         "parent": {"name": parent.name, "split_sha256": str(parent.split.get("sha256", ""))},
-        "tiles_without_sources": plan.skipped, "quality": {**quality, "images": per_image}, "diversity": diversity,
+        "tiles_without_sources": plan.skipped, "quality": {**totals.quality(), "images": totals.per_image},
+        "diversity": totals.diversity(),
     }  # fmt: skip
     return DatasetInfo(
         name=f"{parent.name}, synthetic", tile_size=parent.tile_size, pixel_size=parent.pixel_size, sources=sources,
@@ -157,7 +163,7 @@ def _describe(
         split={
             "mode": "inherited", "rule": "that of the dataset it was made from", "ratio": parent.split.get("ratio"),
             "seed": parent.split.get("seed"), "tiles": {s: counts[s] for s in SPLITS}, "in_gaps": 0,
-            "sha256": split_sha256(rows),
+            "sha256": split_sha256(totals.rows),
         },
         made_by=provenance,
     )  # fmt: skip
