@@ -208,12 +208,23 @@ class Networks:
 
 def make_architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
     """The generator that the options and the dataset ask for; refuses options that do not fit together."""
+    _refuse_single_pixel(config, data)
     options = {f.name: getattr(config.generator, f.name) for f in fields(GeneratorOptions)}
     return GeneratorConfig(
         **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season,
         optical_bands=data.train.optical_bands,
         sources={name: num_channels(name, scheme=data.train.scheme) for name in data.train.sources},
     )  # fmt: skip
+
+
+def _refuse_single_pixel(config: TrainingConfig, data: Data) -> None:
+    """The norms of spade's deepest level need two pixels at least, of one tile or of several."""
+    depth, size = config.generator.depth, data.train.crop_shape
+    if config.model == "spade" and config.batch_size == config.accumulate and max(size) <= 2**depth:
+        raise ConfigError(
+            explain("--generator.depth", expected=f"at most {(max(size) - 1).bit_length() - 1} for one tile of {size[0]}×{size[1]} px at a time",
+                    found=str(depth), fix="Lower it, or take more tiles with --batch_size.")
+        )  # fmt: skip
 
 
 def _judge(config: TrainingConfig, planes: int, bands: int) -> DiscriminatorConfig:

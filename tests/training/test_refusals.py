@@ -125,6 +125,16 @@ def test_a_dataset_that_cannot_be_trained_on_is_refused_before_anything_is_writt
     assert not (tmp_path / "run").exists()
 
 
+def test_a_pyramid_that_ends_in_one_pixel_of_one_tile_is_refused(dataset, tmp_path, capsys):
+    options = PLAIN | {"model": "spade", "generator__hidden_width": 4, "steps": 1}
+    words = arguments(dataset, tmp_path / "run", **options | {"generator__depth": 6, "batch_size": 1})
+    assert "expected at most 5 for one tile of 64×64 px at a time, found 6" in refusal(capsys, words)
+    assert not (tmp_path / "run").exists()
+    for number, fits in enumerate(({"generator__depth": 5, "batch_size": 1}, {"generator__depth": 6, "batch_size": 2})):
+        assert main(arguments(dataset, tmp_path / f"run{number}", **options | fits)) == 0
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def test_an_empty_train_split_is_refused(make_dataset, tmp_path, capsys):
     data = make_dataset(tmp_path / "data", scenes=3, grid=(1, 1)).path
     table = data / "tiles.csv"
