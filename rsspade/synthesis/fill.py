@@ -1,7 +1,7 @@
 """A real image with its clouds filled: clear pixels stay as they are, the gaps get the synthetic image, fitted to them.
 
-The fit is an additive correction per band (see `correction`), which at the rim of a gap follows the last clear pixels:
-the feathered edge lies inside the gap. It is added block by block, each with enough of its surroundings that the
+The fit (see `correction`) follows the last clear pixels at the rim of a gap: the feathered edge lies inside it. It is
+added block by block, each with enough of its surroundings that the
 result does not depend on the blocks.
 """
 
@@ -19,8 +19,8 @@ from rsspade.geo.plan import grid_of_file
 from rsspade.geo.raster import RasterFile, inspect_raster, read_bands, sample
 from rsspade.geo.windows import read_optical
 from rsspade.jobs import progress_bar
-from rsspade.synthesis.cog import NODATA, SCALE, Encoding
-from rsspade.synthesis.correction import CORRECTION_MARGIN, HIGHEST, LATTICE, correction
+from rsspade.synthesis.cog import SCALE, Encoding
+from rsspade.synthesis.correction import CORRECTION_MARGIN, LATTICE, SceneFit, local_correction
 from rsspade.synthesis.rows import RowFile
 
 __all__ = ["FillInput", "fill_rows", "plan_fill"]
@@ -113,66 +113,63 @@ def fill_rows(folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, 
         grid: Of the scene.
         num_bands: Of the image.
     """
-    bands = synthetic.read(0, 1).shape[0]
-    out = RowFile(folder, "filled", bands=bands, width=grid.width)
-    overall = _mean_difference(synthetic, fill, grid, num_bands) if out.rows < grid.height else np.zeros(num_bands)
+    out = RowFile(folder, "filled", bands=synthetic.bands, width=grid.width)
+    if out.rows == grid.height:
+        return out
+    fit = _fit_scene(synthetic, fill, grid, num_bands)
     with progress_bar(total=grid.height * grid.width, title="fill", unit="px") as bar:
         bar.update(out.rows * grid.width)
         while out.rows < grid.height:
             first, last = out.rows, min(out.rows + _BLOCK, grid.height)
             joined = synthetic.read(first, last)
             for column in range(0, grid.width, _BLOCK):
-                _fill_block(joined, synthetic, fill, grid, overall, (first, column))
+                place = (first, column, last - first, min(_BLOCK, grid.width - column))
+                _fill_block(joined, synthetic, fill, grid, fit, place)
             out.append(joined)
             bar.update((last - first) * grid.width)
     return out
 
 
-def _mean_difference(synthetic: RowFile, fill: FillInput, grid: Grid, num_bands: int) -> np.ndarray:
-    """Real minus synthetic over all clear pixels (C,); 0 where there are none."""
-    total, count = np.zeros(num_bands), 0
+def _fit_scene(synthetic: RowFile, fill: FillInput, grid: Grid, num_bands: int) -> SceneFit:
+    fit = SceneFit(num_bands)
     for first in range(0, grid.height, LATTICE):
         last = min(first + LATTICE, grid.height)
         image, clear = fill.read(grid.window(first, 0, last - first, grid.width))
-        difference = image - fill.encoding.decode(synthetic.read(first, last)[:num_bands])
-        clear &= np.isfinite(difference).all(axis=0)
-        total += np.clip(difference[:, clear], -HIGHEST, HIGHEST).sum(axis=1, dtype=np.float64)
-        count += int(clear.sum())
-    return total / max(count, 1)
+        painted = fill.encoding.decode(synthetic.read(first, last)[:num_bands])
+        fit.add(painted, image, clear & np.isfinite(painted).all(axis=0))
+    return fit
 
 
 def _fill_block(
-    joined: np.ndarray, synthetic: RowFile, fill: FillInput, grid: Grid, overall: np.ndarray, corner: tuple[int, int]
+    joined: np.ndarray, synthetic: RowFile, fill: FillInput, grid: Grid, fit: SceneFit, place: tuple[int, int, int, int]
 ) -> None:
-    """Overwrite one block of `joined`, rows of the synthetic image's numbers, with what it shall hold."""
-    (row, column), bands = corner, len(overall)
-    height, width = joined.shape[1], min(_BLOCK, grid.width - column)
+    """Overwrite one block (row, column, height, width) of rows of the synthetic image with what it shall hold."""
+    row, column, height, width = place
     image, clear = fill.read(grid.window(row, column, height, width))
     numbers = joined[:, :, column : column + width]
-    painted = numbers[0] != NODATA
+    bands = len(image)
     if not clear.all():
-        field = _correction_around(synthetic, fill, grid, overall, (row, column, height, width))
-        numbers[:bands] = fill.encoding.encode(fill.encoding.decode(numbers[:bands]) + field, painted)
+        fitted_image = _fitted_image(synthetic, fill, grid, fit, place)
+        numbers[:bands] = fill.encoding.encode(fitted_image, np.isfinite(fitted_image).all(axis=0))
     numbers[:bands, clear] = fill.encoding.encode(image, clear)[:, clear]
     numbers[bands:, clear] = 0  # what was seen has no spread
 
 
-def _correction_around(
-    synthetic: RowFile, fill: FillInput, grid: Grid, overall: np.ndarray, block: tuple[int, int, int, int]
+def _fitted_image(
+    synthetic: RowFile, fill: FillInput, grid: Grid, fit: SceneFit, place: tuple[int, int, int, int]
 ) -> np.ndarray:
-    """The correction of a block, from as much of its surroundings as it depends on."""
-    row, column, height, width = block
+    """The synthetic image of a block with its corrections, from as much of its surroundings as they depend on."""
+    row, column, height, width = place
     top, left = max(0, row - CORRECTION_MARGIN), max(0, column - CORRECTION_MARGIN)
     bottom, right = (
-        min(grid.height, row + height + CORRECTION_MARGIN),
-        min(grid.width, column + width + CORRECTION_MARGIN),
+        min(end, first + length + CORRECTION_MARGIN)
+        for end, first, length in ((grid.height, row, height), (grid.width, column, width))
     )
     image, clear = fill.read(grid.window(top, left, bottom - top, right - left))
-    painted = fill.encoding.decode(synthetic.read(top, bottom)[: len(overall), :, left:right])
+    painted = fill.encoding.decode(synthetic.read(top, bottom)[: len(image), :, left:right])
+    painted += fit.predict(painted)
     difference = image - painted
-    known = clear & np.isfinite(difference).all(axis=0)
-    missing = (-known.shape[0] % LATTICE, -known.shape[1] % LATTICE)
-    difference = np.pad(difference, ((0, 0), (0, missing[0]), (0, missing[1])))
-    known = np.pad(known, ((0, missing[0]), (0, missing[1])))
-    field = correction(difference, known, overall)
-    return field[:, row - top : row - top + height, column - left : column - left + width]
+    missing = ((0, -clear.shape[0] % LATTICE), (0, -clear.shape[1] % LATTICE))
+    known = np.pad(clear & np.isfinite(difference).all(axis=0), missing)
+    painted += local_correction(np.pad(difference, ((0, 0), *missing)), known)[:, : clear.shape[0], : clear.shape[1]]
+    return painted[:, row - top : row - top + height, column - left : column - left + width]

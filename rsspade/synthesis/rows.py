@@ -31,7 +31,7 @@ class RowFile:
     def __init__(self, folder: Path, name: str, *, bands: int, width: int) -> None:
         self.path = folder / f"{name}.bil"
         self._unit = unit_file(folder, f"{name}-rows")
-        self._shape = (bands, width)
+        self.bands, self._width = bands, width
         self._row_bytes = bands * width * _DTYPE.itemsize
         self.rows = 0
         held = self.path.stat().st_size // self._row_bytes if self.path.is_file() else 0
@@ -51,13 +51,13 @@ class RowFile:
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Rows `first` to `last` (that one not) as (bands, rows, width)."""
-        bands, width = self._shape
+        bands, width = self.bands, self._width
         values = np.fromfile(self.path, _DTYPE, (last - first) * bands * width, offset=first * self._row_bytes)
         return values.reshape(last - first, bands, width).swapaxes(0, 1)
 
     def finish(self) -> Path:
         """Write the header; returns the file as GDAL opens it."""
-        bands, width = self._shape
+        bands, width = self.bands, self._width
         header = f"ENVI\nsamples = {width}\nlines = {self.rows}\nbands = {bands}\ndata type = 12\ninterleave = bil\nbyte order = 0\nheader offset = 0\n"
         with disk_errors(self.path):
             write_bytes_atomically(self.path.with_suffix(".hdr"), header.encode())

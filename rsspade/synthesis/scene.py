@@ -15,6 +15,7 @@ import torch
 from rsspade.data.torch_dataset import day_of_year
 from rsspade.jobs import disk_errors, open_job, progress_bar
 from rsspade.models import RSSpade
+from rsspade.models.noise import NoiseField
 from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.cog import Encoding, write_cog
 from rsspade.synthesis.fill import FillInput, fill_rows
@@ -116,7 +117,7 @@ def tile_predictor(
     reader = BlockReader(inputs)
     device = next(model.parameters()).device
     date = (fill.date if fill is not None else "") or (inputs.radar.date if inputs.radar is not None else "")
-    fields = _fields(options)
+    fields = [NoiseField(options.seed, name=_NOISE_NAME, sample=n) for n in range(options.samples)]
 
     def predict(tile: Tile) -> np.ndarray | None:
         height, width = (
@@ -144,12 +145,3 @@ def tile_predictor(
         return np.concatenate([planes.float().cpu().numpy(), np.pad(valid, missing, mode="reflect")[None]])
 
     return predict
-
-
-def _fields(options: SceneOptions) -> list[Any]:
-    """The noise of each draw, a function of the scene's coordinates."""
-    if options.samples == 1:
-        return []
-    from rsspade.models.noise import NoiseField
-
-    return [NoiseField(options.seed, name=_NOISE_NAME, sample=n) for n in range(options.samples)]
