@@ -14,6 +14,7 @@ from accelerate import Accelerator
 
 from rsspade.data.assemble import made_by
 from rsspade.data.manifest import SPLITS, DatasetFolder, DatasetInfo, TileRow, describe_source, split_sha256
+from rsspade.errors import ConfigError, explain
 from rsspade.jobs import disk_errors, open_job, progress_bar, unit_file
 from rsspade.metrics import ImageScores, SampleScores
 from rsspade.synthesis.generate_plan import Plan, warn_of_oddities
@@ -85,7 +86,13 @@ def _make_all(plan: Plan, partial: Path, accelerator: Accelerator) -> None:
         if accelerator.is_local_main_process:
             bar = stack.enter_context(progress_bar(total=total, title="generate", unit="image"))
         for batch in batches:
-            make_batch(plan, partial, batch, accelerator.device)
+            try:
+                make_batch(plan, partial, batch, accelerator.device)
+            except torch.OutOfMemoryError as err:
+                raise ConfigError(
+                    explain("--batch-size", expected="tiles that fit into the device's memory together", found=str(len(batch)),
+                            fix="Pass a smaller one; the job goes on with it.")
+                ) from err  # fmt: skip
             if bar is not None:
                 bar.update(len(batch) * plan.options.samples)
 

@@ -204,6 +204,25 @@ def test_there_is_no_image_where_no_source_has_data(run, data, tmp_path):
     assert not check_dataset(tmp_path / "out").failed
 
 
+def test_data_without_any_optical_image_are_what_it_is_for(run, make_dataset, tmp_path, capsys):
+    blind = make_dataset(tmp_path / "data", sources=("S1", "DEM"))
+    assert generate(run, blind.path, tmp_path / "out") == 0
+    assert "no tile holds a clear real image" in capsys.readouterr().out
+    made = DatasetFolder.open(tmp_path / "out")
+    assert (list(made.info.sources), made.optical_bands) == (["S2", "S1", "DEM"], ("blue", "green", "red", "nir"))
+    assert not check_dataset(made.path).failed
+    assert len(TileDataset(made, sources=["s1"])) == len(blind.in_split("train"))
+
+
+def test_a_clouded_tile_gets_a_clear_image_and_loses_its_mask(run, make_dataset, tmp_path):
+    clouded = make_dataset(tmp_path / "data", clouds=True)
+    assert generate(run, clouded.path, tmp_path / "out") == 0
+    made = DatasetFolder.open(tmp_path / "out")
+    assert set(made.info.sources) == {"S2", "S1", "LULC", "DEM"}
+    assert {row.cloud_fraction for row in made.rows} == {0.0}
+    assert not check_dataset(made.path).failed
+
+
 def test_a_synthetic_image_is_no_truth_and_its_parent_stays_the_real_tile(run, made, tmp_path):
     assert generate(run, made.path, tmp_path / "out", "--samples", 2) == 0
     rows = DatasetFolder.open(tmp_path / "out").rows
