@@ -40,6 +40,7 @@ class GeneratorOptions:
         full_width: Decoder features at full resolution (rs_spade, control).
         hidden_width: Features between sources and modulation (spade).
         norm_momentum: Share of the newest batch in the running statistics of the norms.
+        variety_width: Features of the head that draws different samples of the same place; 0 for none.
     """
 
     base_width: int = 16
@@ -49,10 +50,12 @@ class GeneratorOptions:
     full_width: int = 8
     hidden_width: int = 128
     norm_momentum: float = 0.1
+    variety_width: int = 16
 
     def __post_init__(self) -> None:
         for name in ("base_width", "embedding_width", "full_width", "hidden_width"):
             _at_least(f"generator.{name}", getattr(self, name), 1)
+        _at_least("generator.variety_width", self.variety_width, 0)
 
     @property
     def modulated(self) -> str | tuple[int, ...]:

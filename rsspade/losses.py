@@ -10,6 +10,7 @@ Images of `l1` are in network channels or reflectance as the caller likes; `ssim
 spectral angle has a meaning in reflectance alone, since it depends on where 0 is.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ __all__ = [
     "ADVERSARIAL",
     "adversarial_discriminator_loss",
     "adversarial_generator_loss",
+    "energy_score",
     "feature_matching_loss",
     "l1_loss",
     "r1_penalty",
@@ -223,3 +225,44 @@ def r1_penalty(real: Sequence[Sequence[Tensor]], images: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(total, images, create_graph=True)
     # Each logit's share of the mean is 1 / patches: undone by the number of pixels per image.
     return (gradient.float() ** 2).sum(dim=(1, 2, 3)).mean() * math.prod(images.shape[-2:])
+
+
+def energy_score(draws: Tensor, truth: Tensor, valid: Tensor, *, coarsest: int = 5) -> Tensor:
+    """How far draws of a distribution are from a truth, less half of how far they are from each other.
+
+    A proper scoring rule (Gneiting & Raftery 2007): on average lowest for draws from the distribution that the truth
+    comes from, so that neither draws without a difference nor draws without an aim are rewarded. Distances are those
+    of the spectra at each pixel, and at each pixel of copies that are halved up to `coarsest` times: single pixels
+    say nothing about how far a deviation reaches.
+
+    Args:
+        draws: (B, S, C, H, W), S of two or more, independent.
+        truth: (B, C, H, W).
+        valid: (B, H, W).
+        coarsest: Halvings; fewer where the image is not that large.
+    """
+    if draws.shape[1] < 2 or draws[:, 0].shape != truth.shape:
+        raise ValueError(
+            f"expected two or more draws (B, S, C, H, W), found {tuple(draws.shape)} for {tuple(truth.shape)}"
+        )
+    mask = valid[:, None, None]
+    off = torch.where(mask, draws.float() - torch.where(valid[:, None], truth.float(), 0.0)[:, None], 0.0)
+    weight = valid[:, None].float()
+    levels = min(coarsest, int(math.log2(min(truth.shape[-2:]))))
+    total = truth.new_zeros((), dtype=torch.float32)
+    for level in range(levels + 1):
+        if level > 0:  # sums over valid pixels, and how many they were
+            halved, weight = functional.avg_pool2d(off.flatten(0, 1), 2), functional.avg_pool2d(weight, 2)
+            off = halved.reshape(*off.shape[:3], *halved.shape[-2:])
+        mean = off / weight.clamp(min=1e-6)[:, None]
+        aside = _length(mean).mean(dim=1)
+        apart = torch.stack(
+            [_length(mean[:, a] - mean[:, b]) for a, b in itertools.combinations(range(mean.shape[1]), 2)]
+        )
+        total = total + _masked_mean(aside - apart.mean(dim=0) / 2, weight[:, 0])
+    return total / (levels + 1)
+
+
+def _length(spectra: Tensor) -> Tensor:
+    """(…, C, H, W) -> (…, H, W), rounded off at 0, where the slope of a length jumps."""
+    return ((spectra * spectra).sum(dim=-3) + _ROUNDING**2).sqrt()

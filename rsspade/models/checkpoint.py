@@ -30,7 +30,7 @@ from rsspade.models.config import build_generator
 from rsspade.models.embedding import grid_size
 from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
-from rsspade.models.variety import noise_of_field
+from rsspade.models.variety import Noise, noise_of_field
 from rsspade.sources import UNLABELLED
 
 __all__ = ["GeneratorInfo", "RSSpade"]
@@ -138,11 +138,12 @@ class RSSpade(nn.Module):
                 f"expected fields, equally many each, and an origin for {batch} tiles; found {len(fields)} and {len(origins)}"
             )
         size, depth = grid_size(conditions), self.info.architecture.depth
-        noise = (
+        draws = (
             torch.stack([noise_of_field(own[n], at, size, depth) for own, at in zip(fields, origins, strict=True)])
             for n in range(counts.pop())
         )
-        image, residuals = self.network(conditions, present, season, (one.to(device) for one in noise))
+        noise = Noise((draw.to(device) for draw in draws), size)
+        image, residuals = self.network(conditions, present, season, noise)
         drawn = decode_optical(image[:, None] + residuals, self.info.scaling)
         image = decode_optical(image, self.info.scaling)
         return (image[0], drawn[0]) if single else (image, drawn)

@@ -7,7 +7,7 @@ nearly deterministic anyway); doubling by `UpConvolution`, since transposed conv
 head instead of tanh, since reflectance has no upper end; depth is an option (the paper's is 8, for 256 px).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from rsspade.models.embedding import num_stacked_channels, stack_conditions
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
 from rsspade.models.upsampling import UpConvolution
-from rsspade.models.variety import VarietyHead, finish
+from rsspade.models.variety import Noise, VarietyHead, finish
 
 __all__ = ["Pix2PixGenerator"]
 
@@ -36,8 +36,8 @@ class Pix2PixGenerator(nn.Module):
         momentum: Of the norms.
         variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with S noises
-    (B, K, H, W) also residuals (B, S, C, H, W).
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
+    also the residuals of its draws (B, S, C, H, W).
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Pix2PixGenerator(nn.Module):
         conditions: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
         season: Tensor | None = None,
-        noise: Iterable[Tensor] | None = None,
+        noise: Noise | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         x = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)

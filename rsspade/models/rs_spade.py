@@ -10,7 +10,7 @@ Level n is the resolution of the grid divided by 2ⁿ; level 0 is the full one, 
 modulate.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from rsspade.models.modulation import SpatialModulation
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
 from rsspade.models.upsampling import UpConvolution
-from rsspade.models.variety import VarietyHead, finish
+from rsspade.models.variety import Noise, VarietyHead, finish
 
 __all__ = ["RSSpadeGenerator"]
 
@@ -44,8 +44,8 @@ class RSSpadeGenerator(nn.Module):
         momentum: Of the norms.
         variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with S noises
-    (B, K, H, W) also residuals (B, S, C, H, W).
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
+    also the residuals of its draws (B, S, C, H, W).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RSSpadeGenerator(nn.Module):
         conditions: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
         season: Tensor | None = None,
-        noise: Iterable[Tensor] | None = None,
+        noise: Noise | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         features = self.embeddings(conditions, present, season)

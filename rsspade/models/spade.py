@@ -10,7 +10,7 @@ image encoder); sources with continuous values are shrunk by averaging, which ke
 where nearest neighbours would alias radar and relief; any number of output bands; a linear head.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from rsspade.models.embedding import num_stacked_channels, stack_conditions
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
-from rsspade.models.variety import VarietyHead, finish
+from rsspade.models.variety import Noise, VarietyHead, finish
 
 __all__ = ["SpadeGenerator"]
 
@@ -40,8 +40,8 @@ class SpadeGenerator(nn.Module):
         momentum: Of the norms.
         variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with S noises
-    (B, K, H, W) also residuals (B, S, C, H, W).
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
+    also the residuals of its draws (B, S, C, H, W).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SpadeGenerator(nn.Module):
         conditions: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
         season: Tensor | None = None,
-        noise: Iterable[Tensor] | None = None,
+        noise: Noise | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         full = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)

@@ -16,6 +16,7 @@ noise with its sign turned gives the mirrored draw. It is trained with a proper 
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,13 +26,32 @@ from torch.nn import functional
 from rsspade.models.noise import NoiseField
 from rsspade.models.padding import Padding
 
-__all__ = ["VarietyHead", "finish", "noise_channels", "noise_of_field", "random_noise"]
+__all__ = ["Noise", "VarietyHead", "finish", "noise_channels", "noise_of_field", "random_noise"]
 
 PER_LEVEL = 4
 """Noise channels of each level, and of the level EVERYWHERE."""
 
 EVERYWHERE = 62
 """The level whose only cell is the whole scene."""
+
+
+_REACH = 2
+"""Features beside a window that its gates depend on: one for the convolution, one for doubling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise for a window of an image.
+
+    Attributes:
+        draws: S times (B, K, H, W); taken one by one, so that they may be made as they are needed.
+        size: H and W of the window.
+        corner: Row and column of its first pixel in the image.
+    """
+
+    draws: Iterable[Tensor]
+    size: tuple[int, int]
+    corner: tuple[int, int] = (0, 0)
 
 
 def noise_channels(depth: int) -> int:
@@ -68,22 +88,27 @@ class VarietyHead(nn.Module):
         with torch.random.fork_rng(devices=[]):
             return cls(num_features, num_bands, depth=depth, width=width, scale=scale)
 
-    def forward(self, features: Tensor, padding: Padding, noise: Iterable[Tensor]) -> Tensor:
-        """Residuals in the channels of the optical source.
+    def forward(self, features: Tensor, padding: Padding, noise: Noise) -> Tensor:
+        """Residuals (B, S, C, H, W) of the noise's window, in the channels of the optical source.
 
         Args:
-            features: (B, F, …), padded.
-            padding: What is to be taken off at the image's resolution.
-            noise: S times (B, K, H, W), not padded; taken one by one, so that they may be made as they are needed.
-
-        Returns:
-            (B, S, C, H, W).
+            features: Of the whole padded image.
+            padding: What was added to the image.
+            noise: Of a window of the image.
         """
-        gates = self.gates(functional.leaky_relu(self.hidden(features), 0.2, inplace=True))
+        gates = self._gates(features, (padding.top + noise.corner[0], padding.left + noise.corner[1]), noise.size)
+        return torch.stack([self.colours(gates * draw) for draw in noise.draws], dim=1)
+
+    def _gates(self, features: Tensor, corner: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """The gates (B, K, H, W) of a window; only the features below it, and those that reach into it, are looked at."""
+        first = [max(start // self.scale - _REACH, 0) for start in corner]
+        last = [-(-(start + length) // self.scale) + _REACH for start, length in zip(corner, size, strict=True)]
+        x = features[..., first[0] : last[0], first[1] : last[1]]
+        x = self.gates(functional.leaky_relu(self.hidden(x), 0.2, inplace=True))
         if self.scale > 1:
-            gates = functional.interpolate(gates, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        gates = padding.crop(gates)  # (B, K, H, W)
-        return torch.stack([self.colours(gates * one) for one in noise], dim=1)
+            x = functional.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        row, column = (start - skipped * self.scale for start, skipped in zip(corner, first, strict=True))
+        return x[..., row : row + size[0], column : column + size[1]]
 
 
 def finish(
@@ -91,9 +116,9 @@ def finish(
     variety: VarietyHead | None,
     features: Tensor,
     padding: Padding,
-    noise: Iterable[Tensor] | None,
+    noise: Noise | None,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """The end of every generator: features -> the image (B, C, H, W); with noise also the residuals (B, S, C, H, W)."""
+    """The end of every generator: features -> the image (B, C, H, W); with noise also residuals."""
     image: Tensor = padding.crop(head(features))
     if noise is None:
         return image

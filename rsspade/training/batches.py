@@ -20,6 +20,7 @@ from rsspade.data.collate import collate_samples
 from rsspade.data.sampling import Draw
 from rsspade.data.torch_dataset import Sample
 from rsspade.landcover import Scheme
+from rsspade.models.variety import Noise
 
 __all__ = ["Batch", "Order", "Share", "StepSampler", "hidden_sources", "make_loader", "seed_step", "to_device"]
 
@@ -144,6 +145,7 @@ class Batch:
         season: (B, 3), or None where the model is not told.
         optical: (B, C, H, W) channels of the true image, 0 where it is not valid.
         valid: (B, H, W) bool.
+        noise: What the generator draws with; None where it does not.
     """
 
     conditions: dict[str, Tensor]
@@ -151,6 +153,7 @@ class Batch:
     season: Tensor | None
     optical: Tensor
     valid: Tensor
+    noise: Noise | None = None
 
 
 def to_device(

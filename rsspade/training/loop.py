@@ -29,6 +29,7 @@ from rsspade.training.run_folder import RunFolder
 from rsspade.training.schedule import learning_rate, set_learning_rate
 from rsspade.training.state import Checkpoint, optimizer_tensors, write_checkpoint
 from rsspade.training.validation import draw_samples, is_better, validate
+from rsspade.training.variety import step_noise, variety_losses
 
 __all__ = ["Run", "train", "training_steps"]
 
@@ -160,10 +161,22 @@ def _batches(run: Run) -> Iterator[Batch]:
         for name, factor in (("generator", 1.0), ("discriminator", config.optimizer.discriminator_lr)):
             if name in run.networks.optimizers:
                 set_learning_rate(run.networks.optimizers[name], rate * factor)
-        yield to_device(
+        batch = to_device(
             sample, run.accelerator.device, sources=data.train.sources, scaling=run.scaling, scheme=data.train.scheme,
             hidden=hidden[share.slices()[micro]], season=config.season, channels_last=config.channels_last,
         )  # fmt: skip
+        yield _with_noise(run, batch, share.slices()[micro])
+
+
+def _with_noise(run: Run, batch: Batch, part: slice) -> Batch:
+    architecture = run.networks.info.architecture
+    if architecture.variety_width == 0:
+        return batch
+    positions, size = range(part.start, part.stop), (batch.optical.shape[-2], batch.optical.shape[-1])
+    noise = step_noise(
+        run.config.seed, run.step, positions, size, depth=architecture.depth, device=run.accelerator.device
+    )
+    return dataclasses.replace(batch, noise=noise)
 
 
 def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
@@ -173,7 +186,10 @@ def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
     is judged, the last micro-batch of a step would meet another judge than those before it.
     """
     config, accelerator, networks = run.config, run.accelerator, run.networks
-    fake = networks.generator(batch.conditions, batch.present, batch.season)
+    if batch.noise is None:
+        fake, residuals = networks.generator(batch.conditions, batch.present, batch.season), None
+    else:
+        fake, residuals = networks.generator(batch.conditions, batch.present, batch.season, batch.noise)
     planes, judge_terms = None, {}
     if networks.discriminator is not None:
         sources = networks.info.architecture.sources
@@ -183,6 +199,7 @@ def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
         judge_terms = steps.discriminator_losses(networks.discriminator, planes, batch, fake, config.loss)
         accelerator.backward(steps.total(judge_terms))
     terms = steps.generator_losses(networks.plain_discriminator, planes, batch, fake, config.loss, run.scaling)
+    terms |= variety_losses(residuals, fake, batch)
     accelerator.backward(steps.total(terms))
     if accelerator.sync_gradients:
         for n, name in enumerate(networks.optimizers):

@@ -15,6 +15,7 @@ from rsspade import losses
 from rsspade.channels import Scaling, decode_optical
 from rsspade.config import LossOptions
 from rsspade.metrics import DISPLAY
+from rsspade.models.variety import VarietyHead
 from rsspade.training.batches import Batch
 from rsspade.training.contract import OptimizerSettings
 
@@ -114,16 +115,24 @@ def make_optimizer(model: nn.Module, lr: float, options: OptimizerSettings) -> O
     return kind(parameters, lr, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay, fused=True)
 
 
+def _clip(parameters: list[nn.Parameter], clip_norm: float | None) -> Tensor:
+    """Shorten the gradients where they are longer than allowed; returns their length before."""
+    norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if clip_norm is not None:
+        clip_grads_with_norm_(parameters, clip_norm, norm)
+    return norm
+
+
 def move_weights(model: nn.Module, optimizer: Optimizer, *, clip_norm: float | None) -> Tensor:
     """Make the step unless a gradient is not finite, decided on the device; returns 1 where it was left out, else 0.
 
     After gradients were averaged over processes each of them comes to the same decision.
     """
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = get_total_norm(gradients)
-    if clip_norm is not None:
-        clip_grads_with_norm_(model.parameters(), clip_norm, norm)
-    left_out = (~torch.isfinite(norm)).float()
+    apart = [p for part in model.modules() if isinstance(part, VarietyHead) for p in part.parameters()]
+    rest = [p for p in model.parameters() if all(p is not other for other in apart)]
+    # The head is clipped by itself: its gradients must not shorten the step of what it only looks at.
+    norms = [_clip(group, clip_norm) for group in (rest, apart) if group]
+    left_out = (~torch.isfinite(torch.stack(norms))).any().float()
     # The way in which gradient scalers tell fused optimizers, which then change neither weights nor moments.
     optimizer.found_inf = left_out  # type: ignore[attr-defined]
     optimizer.step()

@@ -18,6 +18,8 @@ from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import TileDataset
 from rsspade.metrics import DISPLAY, psnr
 from rsspade.models import RSSpade
+from rsspade.models.padding import Padding
+from rsspade.models.variety import VarietyHead, finish
 from rsspade.options import read_options
 from rsspade.training import loop, parts, steps
 from rsspade.training.interruption import Interruption
@@ -53,7 +55,7 @@ def test_every_loss_is_logged_by_name_at_each_line(dataset, tmp_path):
     run(dataset, tmp_path / "run", steps=3, loss__feature_matching=1, loss__r1=0.1, save_every=3)
     found = [line for line in lines(tmp_path / "run") if "loss" in line]
     assert [line["step"] for line in found] == [1, 2, 3]
-    expected = {"l1", "ssim", "sam", "adversarial", "feature_matching", "discriminator", "r1"}
+    expected = {"l1", "ssim", "sam", "adversarial", "feature_matching", "variety", "discriminator", "r1"}
     assert all(set(line["loss"]) == expected for line in found)
     assert all(math.isfinite(v) for line in found for v in line["loss"].values())
     (scored,) = [line for line in lines(tmp_path / "run") if "val" in line]
@@ -196,10 +198,12 @@ class WithoutNorms(torch.nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.conv = torch.nn.Conv2d(config.sources["s1"], len(config.optical_bands), 3, padding=1)
+        bands = len(config.optical_bands)
+        self.conv = torch.nn.Conv2d(config.sources["s1"], bands, 3, padding=1)
+        self.variety = VarietyHead(config.sources["s1"], bands, depth=config.depth, width=4)
 
-    def forward(self, conditions, present, season=None):
-        return self.conv(conditions["s1"])
+    def forward(self, conditions, present, season=None, noise=None):
+        return finish(self.conv, self.variety, conditions["s1"], Padding(0, 0, 0, 0), noise)
 
 
 def test_micro_batches_give_the_gradients_of_the_whole_batch(dataset, tmp_path, monkeypatch):
