@@ -12,6 +12,7 @@ from rsspade.report.group import build_group
 from rsspade.report.page import Note, Page, ReportedRun
 from rsspade.report.runs import Run, open_run
 from rsspade.report.scoring import score_run
+from rsspade.report.segmentation import MapRun, build_map_group, read_map_scores, same_tiles
 from rsspade.report.tiles import ScoredRun
 
 __all__ = ["build_page"]
@@ -35,9 +36,15 @@ def build_page(paths: Sequence[Path], data: Path | None) -> Page:
         notes=[n for run, name in zip(runs, names, strict=True) for n in _notes(run, name)],
     )
     groups: dict[tuple[Path, tuple[str, ...]], tuple[DatasetFolder, list[ScoredRun]]] = {}
+    maps: list[MapRun] = []
     for number, (run, name) in enumerate(zip(runs, names, strict=True)):
         reported = ReportedRun(run=run, name=name, series=f"run{number % _COLOURS + 1}")
         dataset = None
+        if run.is_segmentation:
+            maps += _map_run(run, reported, number, page.notes)
+            reported = replace(
+                reported, folder=str(maps[-1].scores.get("dataset", "–")) if maps and maps[-1].name == name else "–"
+            )
         if run.generator is not None:
             model = RSSpade.from_pretrained(find_generator(run.path))
             reported = replace(reported, parameters=num_parameters(model.network))
@@ -52,7 +59,31 @@ def build_page(paths: Sequence[Path], data: Path | None) -> Page:
             groups.setdefault(key, (dataset, []))[1].append(scored)
         page.runs.append(reported)
     page.groups += [build_group(n, d, scored_runs, _split(d)) for n, (d, scored_runs) in enumerate(groups.values())]
+    page.maps += [
+        build_map_group(n, drawn, given or _same_dataset(drawn, runs))
+        for n, drawn in enumerate(same_tiles(maps).values())
+    ]
     return page
+
+
+def _map_run(run: Run, reported: ReportedRun, number: int, notes: list[Note]) -> list[MapRun]:
+    """A segmentation run with its scores; a note on how to get them where there are none."""
+    scores = read_map_scores(run.path / "scores.json")
+    if scores is None:
+        told = f"Run `python -m segmentation.evaluate --run {run.path} --data DATASET --json {run.path / 'scores.json'} --maps {run.path / 'maps'}` first to see its scores and maps."
+        notes.append(Note(f"{reported.name} has no scores yet.", told))
+        return []
+    return [MapRun(key=f"r{number}", name=reported.name, series=reported.series, scores=scores, maps=run.path / "maps")]
+
+
+def _same_dataset(maps: Sequence[MapRun], runs: Sequence[Run]) -> DatasetFolder | None:
+    """The dataset that the maps were scored on, where a run still knows it; recognised by its split."""
+    for path in dict.fromkeys(run.data for run in runs if run.data):
+        if Path(path).is_dir():
+            dataset = DatasetFolder.open(path)
+            if dataset.info.split.get("sha256") == maps[0].scores.get("split_sha256"):
+                return dataset
+    return None
 
 
 def _notes(run: Run, name: str) -> list[Note]:
@@ -64,7 +95,7 @@ def _notes(run: Run, name: str) -> list[Note]:
         )
     if run.history.diverged_at is not None:
         notes.append(Note(f"{name} diverged", f"at step {run.history.diverged_at}: its losses were no longer finite."))
-    if run.generator is None:
+    if run.generator is None and not run.is_segmentation:
         told = "it has not been validated once. Only its curves and options are shown."
         notes.append(Note(f"{name} has no generator yet:", told))
     return notes

@@ -13,7 +13,8 @@ from rsspade.sources import UNLABELLED
 
 __all__ = [
     "ANGLE_MAX_DEG", "ERROR_MAX", "FALSE_COLOUR_MAX", "GAMMA", "NO_DATA", "RADAR_RANGES_DB", "TRUE_COLOUR_MAX", "angle_colours",
-    "error_colours", "false_colour", "landcover_colours", "radar_colours", "relief_colours", "relief_range", "true_colour",
+    "error_colours", "false_colour", "landcover_colours", "radar_colours", "relief_colours", "relief_range", "right_colours",
+    "true_colour",
 ]  # fmt: skip
 
 NO_DATA = (0.86, 0.86, 0.86)
@@ -23,6 +24,7 @@ FALSE_COLOUR_MAX = {"nir": 0.5, "red": 0.25, "green": 0.25}
 RADAR_RANGES_DB = {"vv": (-22.0, 0.0), "vh": (-28.0, -6.0), "vv-vh": (-2.0, 18.0)}
 ERROR_MAX = 0.1  # reflectance; a class-mean image is off by about 0.02
 ANGLE_MAX_DEG = 15.0
+_RIGHT, _WRONG = (0.15, 0.20, 0.25), (1.0, 0.55, 0.10)
 GAMMA = 1.8  # land is dark: most of it reflects less than a tenth in the visible
 _LEAST_RELIEF_M = 20.0  # a plain must not look like the Alps
 
@@ -80,6 +82,13 @@ def error_colours(error: np.ndarray) -> np.ndarray:
 def angle_colours(angle_deg: np.ndarray) -> np.ndarray:
     """Spectral angle in degrees (H, W), dark at 0, yellow from `ANGLE_MAX_DEG` on."""
     return _mapped(angle_deg / ANGLE_MAX_DEG, "viridis")
+
+
+def right_colours(right: np.ndarray) -> np.ndarray:
+    """1 where a map is right (dark), 0 where it is wrong (orange), NaN where nobody knows."""
+    picture = np.where(right[..., None] > 0, _RIGHT, _WRONG)
+    picture[~np.isfinite(right)] = np.nan
+    return _greyed(picture)
 
 
 def _mapped(share: np.ndarray, name: str) -> np.ndarray:

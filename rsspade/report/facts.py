@@ -42,7 +42,8 @@ def fact_lines(runs: Sequence[Run], parameters: Sequence[int | None], folders: S
         "Sources": [_sources(run) for run in runs],
         "Trained on": [str(_training(run).get("dataset", _NO_FACT)) for run in runs],
         "Dataset here": list(folders),
-        "Split": [_short(run.generator.get("split_sha256") if run.generator else None) for run in runs],
+        "Synthetic tiles": [str(_training(run).get("synthetic_tiles", _NO_FACT)) for run in runs],
+        "Split": [_short(run.described.get("split_sha256")) for run in runs],
         "Steps": [_steps(run) for run in runs],
         "Batch size": [str(run.options.get("batch_size", _training(run).get("batch_size", _NO_FACT))) for run in runs],
         "Losses": [_losses(run) for run in runs],
@@ -50,7 +51,7 @@ def fact_lines(runs: Sequence[Run], parameters: Sequence[int | None], folders: S
             str(run.options.get("source_dropout", _training(run).get("source_dropout", _NO_FACT))) for run in runs
         ],
         "Weights (SHA-256)": [run.weights or _NO_FACT for run in runs],
-        "Made with": [str(run.generator.get("made_with", _NO_FACT)) if run.generator else _NO_FACT for run in runs],
+        "Made with": [str(run.described.get("made_with", _NO_FACT)) for run in runs],
         "Commit": [run.commit[:12] + ("+dirty" if run.commit.endswith("+dirty") else "") or _NO_FACT for run in runs],
     }
     return [FactLine(name, tuple(values)) for name, values in lines.items() if set(values) != {_NO_FACT}]
@@ -68,18 +69,20 @@ def option_lines(runs: Sequence[Run]) -> list[FactLine]:
 
 
 def _training(run: Run) -> Mapping[str, Any]:
-    found = (run.generator or {}).get("training")
+    found = run.described.get("training")
     return found if isinstance(found, dict) else {}
 
 
 def _model(run: Run) -> str:
-    architecture = (run.generator or {}).get("architecture")
+    architecture = run.described.get("architecture")
     known = architecture.get("model") if isinstance(architecture, dict) else None
     return str(known or run.options.get("model", "unknown model"))
 
 
 def _sources(run: Run) -> str:
-    known = (run.generator or {}).get("sources") or run.options.get("sources") or ["unknown sources"]
+    known = (
+        run.described.get("sources") or run.described.get("bands") or run.options.get("sources") or ["unknown sources"]
+    )
     return ", ".join(map(str, known)) if isinstance(known, list | dict) else str(known)
 
 

@@ -17,6 +17,7 @@ __all__ = ["BAR_RAMP", "Group", "RunFindings", "build_group"]
 BAR_RAMP = np.tile(np.linspace(0, 1, 256), (1, 1))
 _BASELINE_NAMES = {"class_mean": "class mean", "copy_of_input": "copy of input", "oracle": "upper bound"}
 _SERIES = {"class_mean": "floor", "copy_of_input": "copy", "oracle": "bound"}
+_OVERALL = ("psnr", "ssim", "sam_deg", "rmse", "mae", "ergas")
 _FEW_PIXELS = 2000
 
 
@@ -89,7 +90,7 @@ def build_group(number: int, dataset: DatasetFolder, runs: Sequence[ScoredRun], 
     tiles = [draw_tile(dataset, runs, f"{own_id}-t{n}", rank, name) for n, (rank, name) in enumerate(shown)]
     rows = tile_table(dataset, runs, means, {tile.name: tile.id for tile in tiles}, split)
     sections = [
-        Section(id=f"{own_id}-bands", title="Bands", tables=[overall_table("All bands", answers, scores), _band_table(answers, scores)]),
+        Section(id=f"{own_id}-bands", title="Bands", tables=[overall_table("All bands", answers, scores, measures=_OVERALL), _band_table(answers, scores)]),
         _class_section(f"{own_id}-classes", dataset, runs, answers, scores),
         Section(id=f"{own_id}-sources", title="Sources", tables=[_source_table(runs, answers)]),
         Section(id=f"{own_id}-tiles", title="All tiles", tables=[rows]),

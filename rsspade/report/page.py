@@ -16,10 +16,20 @@ from rsspade.report.facts import FactLine, fact_lines, option_lines, summary_of
 from rsspade.report.group import BAR_RAMP, Group
 from rsspade.report.pictures import as_data_url
 from rsspade.report.runs import Run
+from rsspade.report.segmentation import MapGroup
 
 __all__ = ["Note", "Page", "ReportedRun", "render"]
 
-_SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "sam_deg": "Spectral angle (°)", "mae": "MAE", "rmse": "RMSE"}
+_SCORES = {
+    "miou": "mIoU",
+    "accuracy": "Accuracy",
+    "kappa": "Kappa",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "sam_deg": "Spectral angle (°)",
+    "mae": "MAE",
+    "rmse": "RMSE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +74,14 @@ class Page:
     title: str
     runs: list[ReportedRun]
     groups: list[Group] = field(default_factory=list)
+    maps: list[MapGroup] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     @property
     def sections(self) -> list[tuple[str, str]]:
         """The links at the top."""
         links = [link for group in self.groups for link in group.links(alone=len(self.groups) == 1)]
+        links += [(group.id, "Maps") for group in self.maps]
         return [
             *links,
             *([("training", "Training")] if self.curves else []),

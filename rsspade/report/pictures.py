@@ -13,7 +13,7 @@ from rsspade.report import colours
 from rsspade.report.answers import Answer
 from rsspade.report.figures import Panel, tile_panels
 
-__all__ = ["PagePicture", "as_data_url", "input_pictures", "map_pictures", "optical_pictures"]
+__all__ = ["PagePicture", "as_data_url", "input_pictures", "map_picture", "map_pictures", "optical_pictures"]
 
 _LOSSLESS_SIDE = 256
 _QUALITY = 90
@@ -74,6 +74,11 @@ def map_pictures(answer: Answer, *, run: str, tile: str) -> list[PagePicture]:
         _picture("Spectral angle", f"mean {angle:.2f}°", colours.angle_colours(answer.angle_deg),
                  f"Map of the spectral angle between {run} and the real image in tile {tile}, mean {angle:.2f} degrees"),
     ]  # fmt: skip
+
+
+def map_picture(title: str, picture: np.ndarray, alt: str, *, role: str = "") -> PagePicture:
+    """One map."""
+    return _picture(title, "", picture, alt, role=role)
 
 
 def input_pictures(dataset: DatasetFolder, row: TileRow) -> list[PagePicture]:

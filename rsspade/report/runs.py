@@ -53,6 +53,7 @@ class Run:
         options: The content of `config.yaml`; empty where a generator folder was named.
         history: Its curves.
         generator: The content of the generator's `config.json`; None where there is none yet.
+        segmenter: The same of a segmentation run, which has that instead.
         commit: Of the code that trained it last, from `environment.json`; empty where unknown.
         weights: The first digits of the SHA-256 of the weights.
     """
@@ -62,8 +63,19 @@ class Run:
     options: dict[str, Any]
     history: History
     generator: dict[str, Any] | None
+    segmenter: dict[str, Any] | None
     commit: str
     weights: str
+
+    @property
+    def is_segmentation(self) -> bool:
+        """Whether it draws maps; it may not have drawn any yet."""
+        return self.segmenter is not None or ("network" in self.options and "generator" not in self.options)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What its network says of itself; empty where there is none yet."""
+        return self.generator or self.segmenter or {}
 
     @property
     def data(self) -> str:
@@ -82,15 +94,17 @@ def open_run(path: Path) -> Run:
             explain(path, expected="a run folder with config.yaml in it", found="none", fix="Name the --out of a training run.")
         )  # fmt: skip
     folder = path if alone.is_file() else path / "generator"
-    described = folder / "config.json"
+    generator, segmenter = folder / "config.json", path / "model" / "config.json"
+    weights = folder if generator.is_file() else path / "model"
     return Run(
         name=path.resolve().name,
         path=path,
         options=_read_options(config) if config.is_file() else {},
         history=read_history(path / "metrics.jsonl"),
-        generator=_read_generator(described) if described.is_file() else None,
+        generator=_read_network(generator) if generator.is_file() else None,
+        segmenter=_read_network(segmenter) if segmenter.is_file() else None,
         commit=_read_commit(path / "environment.json"),
-        weights=_digest(folder / "model.safetensors"),
+        weights=_digest(weights / "model.safetensors"),
     )
 
 
@@ -172,16 +186,16 @@ def _read_commit(path: Path) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _read_generator(path: Path) -> dict[str, Any]:
+def _read_network(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_read_text(path, _MAX_CONFIG_BYTES))
     except (ValueError, RecursionError) as err:
         raise InputError(
-            explain(path, expected="the description of a generator", found="broken JSON", fix=_RESTORE)
+            explain(path, expected="the description of a network", found="broken JSON", fix=_RESTORE)
         ) from err
     if not isinstance(content, dict):
         raise InputError(
-            explain(path, expected="the description of a generator", found=type(content).__name__, fix=_RESTORE)
+            explain(path, expected="the description of a network", found=type(content).__name__, fix=_RESTORE)
         )
     return content
 

@@ -44,6 +44,14 @@ MEASURES = {
     "rmse": Measure(title="RMSE", shown="{:.4f}"),
     "mae": Measure(title="MAE", shown="{:.4f}"),
     "ergas": Measure(title="ERGAS", shown="{:.1f}"),
+    "miou": Measure(title="mIoU", higher_is_better=True),
+    "accuracy": Measure(title="Accuracy", higher_is_better=True),
+    "kappa": Measure(title="Kappa", higher_is_better=True),
+    "mpa": Measure(title="Mean PA", higher_is_better=True),
+    "fwiou": Measure(title="FWIoU", higher_is_better=True),
+    "iou": Measure(title="IoU", higher_is_better=True),
+    "pa": Measure(title="Producer’s accuracy", higher_is_better=True),
+    "ua": Measure(title="User’s accuracy", higher_is_better=True),
 }
 
 
@@ -109,15 +117,18 @@ def value_of(scores: Mapping[str, Any] | None, measure: str) -> float | None:
     return None if value is None else float(value)
 
 
-def overall_table(caption: str, answers: Sequence[Answered], scores: Mapping[str, Mapping[str, Any]]) -> Table:
+def overall_table(
+    caption: str, answers: Sequence[Answered], scores: Mapping[str, Mapping[str, Any]], *, measures: Sequence[str]
+) -> Table:
     """A row per answer, a column per measure."""
-    marks = {m: _marks({a: value_of(scores[a.key], m) for a in answers}, MEASURES[m]) for m in MEASURES}
+    marks = {m: _marks({a: value_of(scores[a.key], m) for a in answers}, MEASURES[m]) for m in measures}
     rows = []
     for answer in answers:
-        values = {m: value_of(scores[answer.key], m) for m in MEASURES}
+        values = {m: value_of(scores[answer.key], m) for m in measures}
         cells = tuple(_cell(value, MEASURES[m], marks[m].get(answer.key, "")) for m, value in values.items())
         rows.append(Row(name=answer.name, cells=cells, series=answer.series))
-    columns = tuple(Column(m.title + (f" ({m.unit})" if m.unit else "")) for m in MEASURES.values())
+    known = [MEASURES[name] for name in measures]
+    columns = tuple(Column(m.title + (f" ({m.unit})" if m.unit else "")) for m in known)
     return Table(caption=caption, corner="Answer", columns=columns, rows=tuple(rows))
 
 

@@ -12,7 +12,7 @@ from rsspade.report.pictures import PagePicture, input_pictures, map_pictures, o
 from rsspade.report.scoring import RunScores
 from rsspade.report.tables import MEASURES, Cell, Column, Row, Table, value_of
 
-__all__ = ["ScoredRun", "Tile", "chosen_tiles", "draw_tile", "mean_psnr", "tile_table"]
+__all__ = ["ScoredRun", "Tile", "TileRun", "chosen_tiles", "draw_tile", "mean_psnr", "tile_table"]
 
 _SUFFIX = {"psnr": " dB", "sam_deg": "°"}
 _MOST_TILES = 1000
@@ -42,7 +42,7 @@ class TileRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tile:
-    """A tile that is shown."""
+    """A tile that is shown; `left` and `right` are the sides of its slider, `views` what may stand there."""
 
     id: str
     rank: str
@@ -52,6 +52,10 @@ class Tile:
     real: list[PagePicture]
     runs: list[TileRun]
     inputs: list[PagePicture]
+    left: str = "real"
+    right: str = "synthetic"
+    view_title: str = "Colours"
+    views: tuple[tuple[str, str], ...] = (("true", "true"), ("false", "false"))
 
 
 def mean_psnr(runs: Sequence[ScoredRun]) -> dict[str, float]:

@@ -2,13 +2,20 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from rasterio.crs import CRS
+from rasterio.transform import Affine
 
 from rsspade.channels import num_channels
+from rsspade.data.geotiff import write_tile
+from rsspade.data.manifest import DatasetFolder
 from rsspade.landcover import scheme_named
 from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
+from rsspade.sources import LULC
+from segmentation.metrics import confusion_matrix, scores
 
 LINES = [
     {"step": 10, "loss": {"l1": 0.4, "ssim": 0.2}, "lr": 0.002, "images_per_second": 10.0},
@@ -53,6 +60,46 @@ def make_run():
             training = {"dataset": "made-up land", "step": 20, "steps": 30}
             info = GeneratorInfo(architecture=architecture, landcover_scheme=scheme, training=training)
             RSSpade(build_generator(architecture), info).eval().save_pretrained(folder / "generator")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="package")
+def make_map_run():
+    """Factory of segmentation runs whose maps are the labels, wrong in their upper third: `make_map_run(folder, data)`."""
+
+    def make(folder, data, *, maps=True):
+        dataset, scheme = DatasetFolder.open(data), scheme_named("dynamic_world")
+        (folder / "model").mkdir(parents=True)
+        (folder / "config.yaml").write_text(
+            yaml.safe_dump({"data": str(data), "model": "rs_unet", "network": {"depth": 5}})
+        )
+        (folder / "metrics.jsonl").write_text(
+            '{"step": 5, "val": {"miou": 0.5, "iou": {"water": 0.1}}, "best": true}\n'
+        )
+        described = {
+            "architecture": {"model": "rs_unet"},
+            "bands": {"s2": ["red"]},
+            "training": {"step": 5, "steps": 5},
+        }
+        (folder / "model" / "config.json").write_text(json.dumps(described))
+        matrix = np.zeros((len(scheme.classes),) * 2, np.int64)
+        for row in dataset.in_split("test"):
+            labels = dataset.read("lulc", row.tile)
+            found = labels.copy()
+            found[:, : labels.shape[1] // 3] = 1
+            truth, made = (torch.from_numpy(scheme.indices(ids).astype(np.int64)) for ids in (labels, found))
+            matrix += confusion_matrix(truth, made, len(scheme.classes)).numpy()
+            if maps:
+                (folder / "maps").mkdir(exist_ok=True)
+                place = {"crs": CRS.from_epsg(32632), "transform": Affine(10, 0, row.x_min, 0, -10, row.y_max)}
+                write_tile(folder / "maps" / f"{row.tile}.tif", found, LULC, **place)
+        content = scores(matrix, scheme.names) | {
+            "tiles": len(dataset.in_split("test")), "split": "test", "split_sha256": dataset.info.split["sha256"],
+            "dataset": dataset.info.name, "landcover_scheme": scheme.name,
+        }  # fmt: skip
+        (folder / "scores.json").write_text(json.dumps(content))
         return folder
 
     return make

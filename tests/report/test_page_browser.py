@@ -27,12 +27,13 @@ def browser() -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def page_file(make_run, make_dataset, tmp_path_factory):
+def page_file(make_run, make_map_run, make_dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     data = make_dataset(folder / "data", grid=(2, 2), clouds=True).path
     runs = [
         make_run(folder / name, data=data, seed=n) for n, name in enumerate(("one", "<img src=x onerror=alert(1)>"))
     ]
+    runs.append(make_map_run(folder / "maps", data))
     assert main(["report", *map(str, runs), "--out", str(folder / "report.html")]) == 0
     return folder / "report.html"
 
@@ -108,6 +109,15 @@ def test_the_slider_shows_the_chosen_run_and_colours(opened):
     assert len({made for _, made in seen}) == 3
 
 
+def test_a_map_slides_over_the_image_and_over_the_labels(opened):
+    page = opened()
+    tile = page.locator(".tile", has_text="Right and wrong").first
+    sides = "(tile) => [...tile.querySelectorAll('.stage img')].map((image) => image.alt)"
+    assert [text.split(" of ")[0] for text in tile.evaluate(sides)] == ["True colour", "Land cover"]
+    tile.get_by_label("labels", exact=True).check()
+    assert [text.split(" of ")[0] for text in tile.evaluate(sides)] == ["Labels", "Land cover"]
+
+
 def test_tables_sort_by_click_and_by_keyboard(opened):
     page = opened()
     table = page.locator("table.sortable", has_text="Tiles of the test split")
@@ -151,7 +161,7 @@ def test_text_stands_out_from_its_ground(opened, scheme):
     page = opened(color_scheme=scheme)
     found = page.evaluate(
         """() => {
-          const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+          const numbers = (text) => text.match(/[\\d.]+/g).map((n) => n * (text.startsWith("color(") ? 255 : 1));
           const light = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
             return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
           const ground = (node) => { for (; node; node = node.parentElement) {

@@ -61,7 +61,7 @@ def test_a_run_that_diverged_says_where(tmp_path):
         ("config.yaml", "", "found nothing"),
         ("config.yaml", "!!python/object/apply:os.system ['true']", "found broken YAML"),
         ("config.yaml", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "found broken YAML"),  # grows a billion times in some more lines
-        ("generator/config.json", "{", "expected the description of a generator, found broken JSON"),
+        ("generator/config.json", "{", "expected the description of a network, found broken JSON"),
         ("generator/config.json", "[]", "found list"),
     ],
 )  # fmt: skip

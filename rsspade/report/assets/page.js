@@ -16,7 +16,8 @@ for (const swipe of document.querySelectorAll(".swipe")) {
   const draw = () => {
     const view = chosen("view", "true");
     const real = picture(`real-${view}`);
-    const made = picture(`${chosen("run", firstRun)}-${view}`);
+    const run = chosen("run", firstRun);
+    const made = picture(`${run}-${view}`) || picture(`${run}-true`); // a map looks the same in every colour
     if (!real || !made) return false;
     under.src = real.src;
     under.alt = real.alt;
@@ -26,7 +27,7 @@ for (const swipe of document.querySelectorAll(".swipe")) {
   };
   const move = () => {
     swipe.querySelector(".stage").style.setProperty("--at", `${range.value}%`);
-    range.setAttribute("aria-valuetext", `${range.value} percent real`);
+    range.setAttribute("aria-valuetext", `${range.value} percent ${tile.querySelector(".tag.left").textContent}`);
   };
   if (!draw()) continue;
   swipe.hidden = false;
