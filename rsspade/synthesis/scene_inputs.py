@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from rasterio.warp import transform_bounds
@@ -23,7 +24,10 @@ from rsspade.landcover import find_map, scheme_named
 from rsspade.models import GeneratorInfo
 from rsspade.sources import source_named
 
-__all__ = ["BlockReader", "SceneInputs", "plan_inputs", "valid_pixels"]
+__all__ = [
+    "BlockReader", "Readable", "SceneInputs", "grid_of_first", "plan_inputs", "refuse_elsewhere", "valid_pixels",
+    "with_terrain",
+]  # fmt: skip
 
 _BLOCK_WIDTH = 2048
 
@@ -67,10 +71,21 @@ class SceneInputs:
         return found
 
 
+class Readable(Protocol):
+    """Sources that can be read on any window of a grid."""
+
+    @property
+    def grid(self) -> Grid:
+        """The whole."""
+
+    def read(self, window: Grid) -> dict[str, np.ndarray]:
+        """Source -> (bands, H, W)."""
+
+
 class BlockReader:
     """Windows from west to east, read in wide blocks: files that are stored row by row are slow in small pieces."""
 
-    def __init__(self, inputs: SceneInputs) -> None:
+    def __init__(self, inputs: Readable) -> None:
         self._inputs = inputs
         self._place = (0, 0, 0, 0)  # row, column, height, width
         self._block: dict[str, np.ndarray] = {}
@@ -118,8 +133,8 @@ def plan_inputs(
     found = {"s1": radar.mosaic if radar else None, "lulc": landcover, "dem": elevation}
     mosaics = {name: mosaic for name, mosaic in found.items() if mosaic is not None}
     pixel = info.pixel_size_m
-    place = grid_of_file(grid) if grid is not None else _grid_of_first(mosaics, pixel or 10.0)
-    _refuse_elsewhere(mosaics, place)
+    place = grid_of_file(grid) if grid is not None else grid_of_first(mosaics, pixel or 10.0)
+    refuse_elsewhere(mosaics, place)
     if pixel is not None and abs(place.pixel_size - pixel) > 0.01 * pixel:
         warnings.warn(
             f"the grid has pixels of {place.pixel_size:g} m, the generator learned at {pixel:g} m; name a raster of that size with --grid.",
@@ -130,7 +145,7 @@ def plan_inputs(
         grid=place,
         radar=RadarInput(mosaic=ready["s1"], unit=radar.unit, date=radar.date) if radar else None,
         landcover=ready.get("lulc"),
-        elevation=_with_terrain(ready["dem"], place) if elevation else None,
+        elevation=with_terrain(ready["dem"], place) if elevation else None,
         scheme=scheme,
         model_scheme=wanted,
     )
@@ -161,7 +176,7 @@ def _input_scheme(scheme: str | None, wanted: str) -> str:
     return scheme
 
 
-def _grid_of_first(mosaics: Mapping[str, Mosaic], model_pixel: float) -> Grid:
+def grid_of_first(mosaics: Mapping[str, Mosaic], model_pixel: float) -> Grid:
     """The own pixels of the first source, as far as its files go, where they are square and in metres.
 
     Else pixels of the size that the generator learned at, in the UTM zone at the source's middle.
@@ -187,7 +202,8 @@ def _grid_of_first(mosaics: Mapping[str, Mosaic], model_pixel: float) -> Grid:
     return grid
 
 
-def _refuse_elsewhere(mosaics: Mapping[str, Mosaic], grid: Grid) -> None:
+def refuse_elsewhere(mosaics: Mapping[str, Mosaic], grid: Grid) -> None:
+    """Refuse a source that does not lie where the scene is."""
     for name, mosaic in mosaics.items():
         own = outline(mosaic, grid.crs)
         if not np.isfinite(own).all() or intersect(grid.bounds, own) is None:
@@ -199,7 +215,7 @@ def _refuse_elsewhere(mosaics: Mapping[str, Mosaic], grid: Grid) -> None:
     refuse_antimeridian("the scene", grid, mosaics.values())
 
 
-def _with_terrain(heights: Mosaic, grid: Grid) -> Mosaic:
+def with_terrain(heights: Mosaic, grid: Grid) -> Mosaic:
     """All four bands of the files, where they have them on this very grid; else the heights alone.
 
     Slopes belong to a pixel size, and aspects cannot be resampled; on another grid they follow from the heights.

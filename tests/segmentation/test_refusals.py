@@ -1,0 +1,169 @@
+"""Mistakes of a user: each ends in one line that says what to do, exit code 2, and nothing half-written."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from accelerate.state import AcceleratorState
+from small_runs import arguments
+from synthetic_sets import write_synthetic
+
+from rsspade.data.manifest import DatasetFolder
+from segmentation import evaluate, train
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def spoilt(dataset, tmp_path):
+    """A copy of the dataset, and a function that puts a value into all labels of a split."""
+    path = tmp_path / "data"
+    shutil.copytree(dataset, path, ignore=shutil.ignore_patterns(".packed"))
+
+    def fill(split, value, *, rows=slice(None)):
+        for row in DatasetFolder.open(path).in_split(split):
+            with rasterio.open(path / "LULC" / f"{row.tile}.tif", "r+") as out:
+                ids = out.read()
+                ids[:, rows] = value
+                out.write(ids)
+        return path
+
+    return fill
+
+
+def refusal(capsys, words, main=train.main):
+    assert main([str(w) for w in words]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    return err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--ratios", "1"], "Did you mean --ratio?"),
+        (["--sources", "s2,lulc"], "expected a comma-separated subset of s2, s1, dem, found 's2,lulc'"),
+        (["--labels", "0"], "--labels: expected 0 < value ≤ 1, found 0"),
+        (["--ratio", "-1"], "--ratio: expected a number above 0"),
+        (["--steps", "1", "--epochs", "1"], "expected one of them, found both"),
+        (["--loss.cross_entropy", "0"], "Raise one, such as --loss.cross_entropy 1."),
+        (["--model", "unett"], "Did you mean unet?"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(capsys, words, expected):
+    assert expected in refusal(capsys, ["--data", "d", "--out", "o", *words])
+
+
+def test_an_id_outside_the_scheme_is_refused_in_training_and_in_evaluation(capsys, spoilt, dataset, tmp_path):
+    run = tmp_path / "run"
+    assert train.main(arguments(dataset, run, steps=1)) == 0
+    capsys.readouterr()
+    for split in ("test", "val", "train"):
+        data = spoilt(split, 77, rows=slice(3))
+        assert "class ids of dynamic_world (0, 1, 2, 3, 4, 5, 6, 7, 8), found id 77" in (
+            refusal(capsys, ["--run", run, "--data", data], evaluate.main)
+            if split == "test"
+            else refusal(capsys, arguments(data, tmp_path / "other", steps=1))
+        )
+    assert not (tmp_path / "other").exists()
+
+
+def test_labels_that_cannot_teach_are_refused(capsys, spoilt, tmp_path):
+    data = spoilt("train", 255)
+    assert "expected labelled pixels in the split train, found none" in refusal(capsys, arguments(data, tmp_path / "r"))
+    data = spoilt("train", 4)
+    assert "at least two classes in the training labels, found crops" in refusal(
+        capsys, arguments(data, tmp_path / "r")
+    )
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_dataset_without_labels_is_refused(capsys, make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "data", sources=("S2", "S1")).path
+    assert "expected a dataset with labels (LULC), found S2, S1" in refusal(capsys, arguments(data, tmp_path / "run"))
+
+
+def test_synthetic_tiles_are_not_data_and_leaks_are_refused(capsys, dataset, synthetic, tmp_path):
+    assert "expected real tiles, found" in refusal(capsys, arguments(synthetic, tmp_path / "run"))
+    leak = write_synthetic(dataset, tmp_path / "leak", change=lambda row: replace(row, parent_split="val"))
+    assert "found one made from a val tile" in refusal(capsys, arguments(dataset, tmp_path / "run", synthetic=leak))
+
+
+def test_validation_without_labels_is_a_warning(capsys, spoilt, tmp_path):
+    assert train.main(arguments(spoilt("val", 255), tmp_path / "run", steps=1)) == 0
+    assert "warning: no validation, the last weights will be kept as the best" in capsys.readouterr().err
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_another_run_is_not_continued(capsys, dataset, synthetic, tmp_path):
+    run = tmp_path / "run"
+    assert train.main(arguments(dataset, run, steps=1)) == 0
+    capsys.readouterr()
+    assert "found a run" in refusal(capsys, arguments(dataset, run, steps=1))
+    again = {"steps": 1, "resume": "true"}
+    assert "a run with --lr" in refusal(capsys, arguments(dataset, run, lr=0.1, **again))
+    assert "one of another" in refusal(capsys, arguments(dataset, run, synthetic=synthetic, **again))
+
+
+def test_unlabelled_pixels_change_no_weight(capsys, spoilt, dataset, tmp_path):
+    """Whatever the image holds where there is no label in sight of it teaches nothing through the loss of that pixel."""
+    spoilt("train", 255, rows=slice(8))
+    data = spoilt("val", 255, rows=slice(8))
+    assert train.main(arguments(data, tmp_path / "run", steps=1)) == 0
+    assert (
+        evaluate.main(
+            ["--run", str(tmp_path / "run"), "--data", str(data), "--split", "val", "--json", str(tmp_path / "s.json")]
+        )
+        == 0
+    )
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["pixels"] == found["tiles"] * 56 * 64
+    assert found["classes"][0] == "water"
+
+
+def test_evaluate_writes_scores_and_coloured_maps(capsys, dataset, tmp_path):
+    assert train.main(arguments(dataset, tmp_path / "run", steps=2)) == 0
+    words = ["--run", tmp_path / "run", "--data", dataset, "--json", tmp_path / "s.json", "--maps", tmp_path / "maps"]
+    assert evaluate.main([str(w) for w in words]) == 0
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert {"accuracy", "miou", "kappa", "mpa", "fwiou", "per_class", "confusion", "tiles", "split"} <= found.keys()
+    folder = DatasetFolder.open(dataset)
+    counts = np.zeros((9, 9), int)
+    for row in folder.in_split("test"):
+        with (
+            rasterio.open(tmp_path / "maps" / f"{row.tile}.tif") as drawn,
+            rasterio.open(folder.tile_path("lulc", row.tile)) as truth,
+        ):
+            assert (drawn.crs, drawn.transform, drawn.shape) == (truth.crs, truth.transform, truth.shape)
+            assert drawn.colormap(1)[1] == folder.scheme.colormap()[1]
+            np.add.at(counts, (truth.read(1), drawn.read(1)), 1)
+    assert counts.tolist() == found["confusion"]
+    assert "something in its place" in refusal(capsys, words, evaluate.main)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--split", "tests"], "expected one of train, val, test, found 'tests'"),
+        (["--batch-size", "0"], "--batch-size: expected at least 1, found 0"),
+        (["--json", "no/such/folder.json"], "a folder that exists"),
+    ],
+)
+def test_evaluate_refuses_what_cannot_be(capsys, dataset, trained, words, expected):
+    assert expected in refusal(capsys, ["--run", trained, "--data", dataset, *words], evaluate.main)
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    assert train.main(arguments(dataset, run, steps=1)) == 0
+    return run

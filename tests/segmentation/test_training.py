@@ -1,0 +1,208 @@
+"""A segmentation run from its first step to its last: what it leaves, what it learns, what it must not learn from."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+from small_runs import arguments, environment, lines, same_state, start
+from synthetic_sets import write_synthetic
+
+from rsspade.data.geotiff import read_tile
+from rsspade.data.manifest import DatasetFolder
+from rsspade.options import read_options, to_yaml
+from rsspade.training.interruption import Interruption
+from rsspade.training.state import find_checkpoints
+from segmentation import loop
+from segmentation.config import SegmentationConfig
+from segmentation.models import Segmenter
+from segmentation.parts import Data
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerator():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_num_threads(threads)
+
+
+def options(data, out="run", **given):
+    return read_options(SegmentationConfig, arguments(data, out, **given))
+
+
+def run(data, out, **given):
+    return loop.train(options(data, out, **given))
+
+
+def test_a_run_leaves_a_network_that_loads_and_lines_that_tell_its_way(dataset, synthetic, tmp_path):
+    losses = {"loss__dice": 1, "loss__focal": 0.5, "loss__class_power": 0.5}
+    assert run(dataset, tmp_path / "run", epochs=2, synthetic=synthetic, sources="s2,s1", eval_every=0, **losses) == 0
+    kept = {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "model", "model_last", "checkpoints", "environment.json"} <= kept
+    model = Segmenter.from_pretrained(tmp_path / "run")
+    tiles = DatasetFolder.open(dataset).in_split("train")
+    assert model.info.training["synthetic_per_epoch"] == len(tiles)
+    ids = model.classify({"s2": torch.rand(1, 4, 80, 64), "s1": torch.randn(1, 2, 80, 64) - 12})
+    assert ids.shape == (1, 80, 64)
+    written = lines(tmp_path / "run")
+    assert all(set(line["loss"]) == {"cross_entropy", "dice", "focal"} for line in written if "loss" in line)
+    assert [line["val"]["epoch"] for line in written if "val" in line] == [1.0, 2.0]
+    again = read_options(SegmentationConfig, ["--config", str(tmp_path / "run" / "config.yaml")])
+    assert (again.epochs, again.steps) == (0, len(tiles) * 2 * 2 // 2)
+    assert to_yaml(again) == (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_one_batch_is_overfitted(dataset, tmp_path):
+    given = {
+        "loader__flips": "false",
+        "loader__turns": "false",
+        "network__base_width": 8,
+        "optimizer__schedule": "constant",
+    }
+    run(dataset, tmp_path / "run", steps=40, batch_size=2, labels=0.3, lr=1e-2, loss__dice=1, **given)
+    losses = [sum(line["loss"].values()) for line in lines(tmp_path / "run") if "loss" in line]
+    assert np.mean(losses[-5:]) < 0.3 * losses[0]
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(dataset, synthetic, tmp_path, monkeypatch):
+    given = {"steps": 6, "save_every": 2, "eval_every": 3, "log_every": 4, "synthetic": synthetic, "ratio": 0.5}
+    given |= {"optimizer__ema_decay": 0.9}
+    assert run(dataset, tmp_path / "whole", **given) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Interruption, "noticed", lambda self, step: step == 3 and setattr(self, "signal", 15) is None)
+        assert run(dataset, tmp_path / "broken", **given) == 143
+    assert run(dataset, tmp_path / "broken", resume="true", **given) == 0
+    assert same_state(tmp_path / "whole", tmp_path / "broken")
+    plain = [
+        [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(tmp_path / name)]
+        for name in ("whole", "broken")
+    ]
+    assert plain[0] == plain[1]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_bit_for_bit(dataset, synthetic, tmp_path):
+    given = {"steps": 14, "save_every": 3, "eval_every": 5, "synthetic": synthetic}
+    whole = start(dataset, tmp_path / "whole", **given)
+    whole.communicate(timeout=250)
+    process = start(dataset, tmp_path / "broken", resume="true", **given)
+    while process.poll() is None and len(lines_whole(tmp_path / "broken")) < 8:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    out, err = start(dataset, tmp_path / "broken", resume="true", **given).communicate(timeout=250)
+    assert "going on after step" in out, err
+    assert same_state(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_signal_leaves_a_run_that_goes_on(dataset, tmp_path):
+    process = start(dataset, tmp_path / "run", steps=100000)
+    while process.poll() is None and len(lines_whole(tmp_path / "run")) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=250)
+    assert (process.returncode, err) == (143, "")
+    assert "the same command with --resume goes on" in out
+    assert len(find_checkpoints(tmp_path / "run" / "checkpoints")) == 1
+
+
+def lines_whole(folder):
+    try:
+        return lines(folder)
+    except json.JSONDecodeError:  # just being written
+        return []
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(dataset, tmp_path):
+    # Hardly a label in every second tile: a mean of the processes' own means would be another number.
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data, ignore=shutil.ignore_patterns(".packed"))
+    for row in DatasetFolder.open(data).in_split("train")[::2]:
+        with rasterio.open(data / "LULC" / f"{row.tile}.tif", "r+") as out:
+            ids = out.read()
+            ids[:, 6:] = 255
+            out.write(ids)
+    given = {"steps": 4, "batch_size": 4, "eval_every": 4, "optimizer__name": "sgd", "lr": 0.01, "loss__dice": 1}
+    given |= {"loader__flips": "false", "loader__turns": "false"}
+    assert run(data, tmp_path / "1", **given) == 0
+    flags = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0", "--num_machines", "1"]
+    flags += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "segmentation.train"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *flags, *arguments(data, tmp_path / "2", **given)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    states = [find_checkpoints(tmp_path / n / "checkpoints")[0] for n in "12"]
+    assert [json.loads((s / "state.json").read_text())["processes"] for s in states] == [1, 2]
+    for mine, theirs in zip(lines(tmp_path / "1"), lines(tmp_path / "2"), strict=True):
+        assert mine["step"] == theirs["step"]
+        for kind, tolerance in (("loss", 1e-4), ("val", 2e-3)):
+            for name, value in mine.get(kind, {}).items():
+                if isinstance(value, float):
+                    assert theirs[kind][name] == pytest.approx(value, abs=tolerance, rel=tolerance), (kind, name)
+    one, two = (load_file(s / "network.safetensors") for s in states)
+    assert all(torch.allclose(one[k], two[k], rtol=1e-3, atol=1e-4) for k in one)
+
+
+def test_a_run_stops_when_validation_no_longer_gets_better(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loop, "is_better", lambda score, best, *, name: best is None)
+    given = {"steps": 50, "eval_every": 1, "patience": 2}
+    assert run(dataset, tmp_path / "run", **given) == 0
+    assert lines(tmp_path / "run")[-1]["step"] == 3
+    assert "stopped early after step 3" in capsys.readouterr().out
+    assert Segmenter.from_pretrained(tmp_path / "run").info.training["step"] == 1
+    assert run(dataset, tmp_path / "run", resume="true", **given) == 0
+    assert "stopped early after step 3; raise --patience to go on" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_not_finite_moves_no_weight_and_ends_the_run(dataset, tmp_path, monkeypatch):
+    honest = loop.loss_parts
+
+    def broken(*given):
+        return {n: loop.Part(p.total * float("inf"), p.divisor) for n, p in honest(*given).items()}
+
+    monkeypatch.setattr(loop, "loss_parts", broken)
+    assert run(dataset, tmp_path / "run", steps=5) == 1
+    assert lines(tmp_path / "run")[-1] == {"step": 1, "diverged": {"network": 1}}
+
+
+def test_class_weights_come_from_the_labels_that_are_used_and_from_no_others(dataset, synthetic):
+    folder = DatasetFolder.open(dataset)
+    for share in (1.0, 0.5):
+        data = Data(options(dataset, synthetic=synthetic, labels=share), torch.device("cpu"))
+        tiles = [row.tile for row in folder.in_split("train")]
+        used = [tiles[n] for n in data.real]
+        assert len(used) == round(share * len(tiles))
+        expected = sum(
+            np.bincount(folder.scheme.indices(folder.read("lulc", tile)).ravel(), minlength=10)[:9] for tile in used
+        )
+        assert data.class_pixels.tolist() == expected.tolist()
+
+
+def test_synthetic_tiles_can_be_kept_to_the_parents_that_are_used(dataset, synthetic):
+    every = Data(options(dataset, synthetic=synthetic, labels=0.5), torch.device("cpu"))
+    some = Data(options(dataset, synthetic=synthetic, labels=0.5, parents="labelled"), torch.device("cpu"))
+    assert every.num_synthetic_tiles == 3 * len(DatasetFolder.open(dataset).in_split("train"))
+    assert some.num_synthetic_tiles == 3 * len(some.real)
+    assert every.order.num_draws == some.order.num_draws == 2 * len(some.real)
+
+
+def test_a_synthetic_tile_teaches_with_its_own_image_and_labels(dataset, tmp_path):
+    made = write_synthetic(dataset, tmp_path / "made", samples=2)
+    data = Data(options(dataset, synthetic=made, loader__flips="false", loader__turns="false"), torch.device("cpu"))
+    draws = [d for d in data.order.order() if d.tile >= len(data.real)]
+    names = sorted(row.tile for row in DatasetFolder.open(made).rows)
+    for draw in draws[:3]:
+        sample = data.train[draw]
+        stem = names[draw.tile - len(data.real)]
+        assert np.array_equal(sample.optical.numpy(), read_tile(made / "S2" / f"{stem}.tif"))
+        assert np.array_equal(sample.sources["lulc"].numpy(), read_tile(made / "LULC" / f"{stem}.tif"))
