@@ -1,4 +1,4 @@
-"""The worker of one cell: `python -m experiments.cells OUT KEY --question SPLIT SOURCES ..`; the runner starts it."""
+"""The worker of one cell: `python -m experiments.cells OUT KEY --question JSON ..`; the runner starts it."""
 
 import argparse
 import json
@@ -15,13 +15,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.cells", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("key")
-    parser.add_argument("--question", nargs=2, action="append", metavar=("SPLIT", "SOURCES"), default=[])
+    parser.add_argument("--question", action="append", metavar="JSON", default=[])
     options = parser.parse_args()
     workshop = Workshop(options.out)
     asked = json.loads((options.out / "cells" / options.key / "cell.json").read_text(encoding="utf-8"))
     cell = Cell(World(**asked["world"]), asked["options"])
-    questions = [Question(split, tuple(sources.split(","))) for split, sources in options.question]
-    work_on(cell, workshop.dataset(cell.world), workshop.folder(cell), questions)
+    questions = [Question.from_json(text) for text in options.question]
+    work_on(cell, workshop.folder(cell), questions, workshop.dataset)
     return 0
 
 

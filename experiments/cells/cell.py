@@ -47,13 +47,32 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A score that is asked of a trained cell."""
+    """A score that is asked of a trained cell.
+
+    Attributes:
+        split: Of the dataset.
+        sources: That the model may see.
+        world: Another world than the cell's, of which the model has seen nothing.
+    """
 
     split: str
     sources: tuple[str, ...] = ("s1", "lulc", "dem")
+    world: World | None = None
 
     def __str__(self) -> str:
-        return f"{self.split} {'+'.join(self.sources)}"
+        where = "" if self.world is None else f"{self.world.name} "
+        return f"{where}{self.split} {'+'.join(self.sources)}"
+
+    def to_json(self) -> str:
+        """For the command line of a worker."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        content = json.loads(text)
+        world = World(**content["world"]) if content["world"] else None
+        return cls(content["split"], tuple(content["sources"]), world)
 
 
 @dataclass(frozen=True)

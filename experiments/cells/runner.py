@@ -100,7 +100,7 @@ class Workshop:
         """As `run`, where each cell is asked its own questions."""
         unique = list({cell.key: (cell, questions) for cell, questions in requests}.values())
         todo = [request for request in unique if self.finished(*request) is None]
-        for world in {cell.world for cell, _ in todo}:
+        for world in {cell.world for cell, _ in todo} | {q.world for _, asked in todo for q in asked if q.world}:
             self.dataset(world)
         if todo:
             print(f"{len(unique) - len(todo)} of {len(unique)} cells are there, {len(todo)} to go", flush=True)
@@ -119,7 +119,7 @@ class Workshop:
 
         for cell, questions in requests:
             self.folder(cell).mkdir(parents=True, exist_ok=True)
-            work_on(cell, self.dataset(cell.world), self.folder(cell), questions)
+            work_on(cell, self.folder(cell), questions, self.dataset)
 
     def _make_all(self, requests: Sequence[Request]) -> None:
         stop = threading.Event()
@@ -140,7 +140,7 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
         asked = {"world": asdict(cell.world), "options": dict(cell.options)}
         write_bytes_atomically(folder / "cell.json", json.dumps(asked, indent=1).encode())
-        words = [w for q in questions for w in ("--question", q.split, ",".join(q.sources))]
+        words = [word for question in questions for word in ("--question", question.to_json())]
         command = [sys.executable, "-m", "experiments.cells", str(self.out), cell.key, *words]
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
         start = time.perf_counter()

@@ -3,14 +3,14 @@
 import dataclasses
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 from filelock import FileLock
 
-from experiments.cells.cell import Cell, Question, Record, effective
+from experiments.cells.cell import Cell, Question, Record, World, effective
 from experiments.cells.machine import commit, machine
 from rsspade.data.manifest import DatasetFolder
 from rsspade.evaluation import evaluate
@@ -26,15 +26,16 @@ KEPT = (
 """What is kept of an evaluation."""
 
 
-def work_on(cell: Cell, data: Path, folder: Path, questions: Sequence[Question]) -> None:
+def work_on(cell: Cell, folder: Path, questions: Sequence[Question], dataset_of: Callable[[World], Path]) -> None:
     """One cell to its `record.json`; only what is not there yet is done, by one process at a time."""
+    data = dataset_of(cell.world)
     with FileLock(folder / "lock"):
         path = folder / "record.json"
         if path.is_file() and (folder / "run" / "generator").is_dir():
             record = Record.read(path)
         else:
             record = _train(cell, data, folder)
-        _score(record, data, folder, questions).write(path)
+        _score(record, folder, questions, dataset_of).write(path)
 
 
 def _train(cell: Cell, data: Path, folder: Path) -> Record:
@@ -60,13 +61,16 @@ def _train(cell: Cell, data: Path, folder: Path) -> Record:
     )
 
 
-def _score(record: Record, data: Path, folder: Path, questions: Sequence[Question]) -> Record:
+def _score(record: Record, folder: Path, questions: Sequence[Question], dataset_of: Callable[[World], Path]) -> Record:
     """Answer the questions that the record does not answer yet."""
     model = RSSpade.from_pretrained(folder / "run" / "generator")
-    dataset, accelerator = DatasetFolder.open(data), Accelerator(cpu=True)
+    accelerator = Accelerator(cpu=True)
     scores: dict[str, Any] = dict(record.scores)
     for question in questions:
         if str(question) not in scores:
-            found = evaluate(model, dataset, accelerator, split=question.split, sources=question.sources)
+            dataset = DatasetFolder.open(dataset_of(question.world or record.cell.world))
+            found = evaluate(
+                model, dataset, accelerator, split=question.split, sources=question.sources, with_baselines=False
+            )
             scores[str(question)] = {name: found.summary[name] for name in KEPT if name in found.summary}
     return dataclasses.replace(record, scores=scores)

@@ -15,7 +15,13 @@ SUBSETS: tuple[tuple[str, ...], ...] = tuple(
 )
 """All seven, single sources first."""
 
-MODEL: Mapping[str, Any] = {"model": "rs_spade", "loss.adversarial": 0.0, "batch_size": 4, "lr": 2e-3}
+MODEL: Mapping[str, Any] = {
+    "model": "rs_spade",
+    "loss.adversarial": 0.0,
+    "batch_size": 4,
+    "lr": 2e-3,
+    "generator.variety_width": 0,
+}
 """As in table1_generators, whose cells with all sources are thereby shared."""
 
 
