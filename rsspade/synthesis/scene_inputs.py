@@ -203,6 +203,7 @@ def grid_of_first(mosaics: Mapping[str, Mosaic], model_pixel: float) -> Grid:
 
 
 def refuse_elsewhere(mosaics: Mapping[str, Mosaic], grid: Grid) -> None:
+    """Refuse sources that do not touch the scene."""
     """Refuse a source that does not lie where the scene is."""
     for name, mosaic in mosaics.items():
         own = outline(mosaic, grid.crs)

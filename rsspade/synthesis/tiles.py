@@ -82,7 +82,7 @@ def plan_tiles(
         tile: Side of a tile.
         overlap: Pixels that neighbours share: the step is `tile - overlap`, rounded down to `multiple`.
         multiple: Of what first rows and columns are multiples: a network's coarsest pixel.
-        shift: First row and column of the second tiles, where they shall not lie one step behind the first ones;
+        shift: Moves all but the outermost tiles, by rows and columns (a whole step is none);
             to see whether an image depends on the tiles.
     """
     check_tiling(tile, overlap)
@@ -103,4 +103,4 @@ def _starts(length: int, tile: int, step: int, multiple: int, first: int) -> tup
     if length <= tile:
         return (0,)
     last = -(-(length - tile) // multiple) * multiple
-    return tuple(sorted({0, last, *range(first or step, last, step)}))
+    return tuple(sorted({0, last, *range(first % step or step, last, step)}))
