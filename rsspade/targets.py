@@ -1,5 +1,6 @@
 """The single files that commands write, refused before the work and not after it."""
 
+import os
 from pathlib import Path
 
 from rsspade.errors import OutputError, explain
@@ -21,5 +22,9 @@ def refuse_target(path: Path, *, suffix: str = "") -> None:
                 fix="Make the folder, or correct the name.",
             )
         )
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise OutputError(
+            explain(path, expected="a file in a folder that can be written", found="no permission", fix="Choose another folder.")
+        )  # fmt: skip
     if path.is_dir():
         raise OutputError(explain(path, expected="a file", found="a folder of that name", fix="Choose another name."))

@@ -49,7 +49,7 @@ def answer_tile(model: RSSpade, dataset: DatasetFolder, row: TileRow) -> Answer:
         )  # fmt: skip
     if "lulc" in given:
         model.check_scheme(dataset.info.landcover_scheme, dataset.path)
-    image = model(given, day_of_year=day_of_year(row.s2_date)).numpy()
+    image = model(given, day_of_year=day_of_year(row.s2_date)).cpu().numpy()
     held = dataset.optical_bands
     if not dataset.has("s2", row.tile) or not set(bands) <= set(held):
         return Answer(bands=bands, image=image)

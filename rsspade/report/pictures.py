@@ -17,6 +17,7 @@ __all__ = ["PagePicture", "as_data_url", "input_pictures", "map_picture", "map_p
 
 _LOSSLESS_SIDE = 256
 _QUALITY = 90
+_LARGEST_SIDE = 768  # twice the width at which the page shows it, for screens of double density
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +38,11 @@ def as_data_url(picture: np.ndarray) -> str:
     """(H, W, 3) in 0..1 -> WebP, as text for a page that must hold everything itself.
 
     Lossless up to 256 pixels a side: a reader compares single pixels, and must not take the marks of compression for
-    errors of the generator. Larger tiles are shown smaller than they are, and would make a page of tens of megabytes.
+    errors of the generator. Larger tiles are shown smaller than they are, and would make a page of tens of megabytes:
+    they are compressed, and beyond 768 pixels made smaller.
     """
     image = Image.fromarray((np.clip(picture, 0, 1) * 255).round().astype(np.uint8))
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.BOX)
     content = io.BytesIO()
     if max(picture.shape[:2]) <= _LOSSLESS_SIDE:
         image.save(content, "WEBP", lossless=True, method=4)

@@ -1,12 +1,17 @@
 """`rsspade report`: what is on the page, and what it refuses."""
 
+import base64
+import io
 import json
 import re
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rsspade.cli import main
+from rsspade.report.pictures import as_data_url
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,26 @@ def test_several_runs_stand_side_by_side(make_run, run, data, tmp_path, capsys):
     assert "deeper/first" in text  # folders of one name are told apart
     assert "those that differ first" in text
     assert "mean over the runs" in text
+
+
+def test_runs_on_different_datasets_are_never_set_side_by_side(make_run, make_dataset, run, tmp_path):
+    dataset = make_dataset(tmp_path / "d", seed=5)
+    info = json.loads((dataset.path / "dataset.json").read_text())
+    (dataset.path / "dataset.json").write_text(json.dumps(info | {"name": "another land"}))
+    assert report(tmp_path, run, make_run(tmp_path / "other", data=dataset.path)) == 0
+    text = text_of(tmp_path / "r.html")
+    assert "How good it is on made-up land, test split" in text
+    assert "How good it is on another land, test split" in text
+    assert "mean over the runs" not in text
+
+
+def test_small_pictures_keep_every_pixel_and_large_ones_stay_small():
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 800, 3)).astype(np.float64) / 255
+    small, large = (
+        Image.open(io.BytesIO(base64.b64decode(as_data_url(p).split(",")[1]))) for p in (noise[:256, :200], noise)
+    )
+    assert np.array_equal(np.asarray(small), (noise[:256, :200] * 255).round())
+    assert large.size == (614, 768)
 
 
 def test_names_out_of_files_are_text_and_nothing_else(make_run, make_dataset, tmp_path):
