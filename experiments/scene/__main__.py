@@ -23,7 +23,7 @@ from rsspade.synthesis.scene import SceneOptions
 from rsspade.synthesis.scene_inputs import plan_inputs
 
 HERE = Path(__file__).parent
-TINY = {"base_width": 2, "depth": 2, "embedding_width": 2, "full_width": 2}
+TINY = {"base_width": 2, "depth": 2, "embedding_width": 2, "full_width": 2, "modulate": "all"}
 
 
 def seams(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

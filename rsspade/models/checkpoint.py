@@ -1,33 +1,26 @@
 """A trained generator as a folder that explains itself: `config.json`, `model.safetensors` and a model card.
 
-The names are those of the Hugging Face Hub, so that a folder can be uploaded as it is and be loaded by its name
-there. Nothing is ever unpickled. Plain files rather than `huggingface_hub.PyTorchModelHubMixin`, which falls back
-to pickled weights where it finds them.
+How the folder is written and read is in `folder`.
 
 Needs torch, numpy and safetensors; huggingface_hub only for a name on the Hub.
 """
 
 import difflib
 import json
-import os
-import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_tensors
-from safetensors.torch import save as pack_tensors
 from torch import Tensor, nn
 
 from rsspade.channels import decode_optical, encode, encode_season
-from rsspade.errors import InputError, OutputError, explain
+from rsspade.errors import InputError, explain
 from rsspade.models.card import model_card
 from rsspade.models.config import build_generator
 from rsspade.models.embedding import grid_size
+from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
 from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
 from rsspade.models.variety import Noise, noise_of_field
@@ -35,10 +28,7 @@ from rsspade.sources import UNLABELLED
 
 __all__ = ["GeneratorInfo", "RSSpade"]
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_MAX_CONFIG_BYTES = 1024 * 1024
-_MAX_WEIGHT_BYTES = 16 * 1024**3
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_KIND = FolderKind("generator", unreadable)
 
 
 class RSSpade(nn.Module):
@@ -202,29 +192,8 @@ class RSSpade(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name."""
-        folder = Path(folder)
-        building, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("building", "replaced"))
-        tensors = {n: t.detach().cpu().contiguous().clone() for n, t in self.network.state_dict().items()}
-        try:
-            for leftover in (building, replaced):
-                shutil.rmtree(leftover, ignore_errors=True)
-            building.mkdir(parents=True)
-            (building / WEIGHTS).write_bytes(pack_tensors(tensors, metadata={"format": "pt"}))
-            (building / CONFIG).write_text(self.info.to_json(), encoding="utf-8")
-            (building / CARD).write_text(model_card(json.loads(self.info.to_json())), encoding="utf-8")
-            if folder.exists():
-                folder.rename(replaced)
-            building.rename(folder)
-            shutil.rmtree(replaced, ignore_errors=True)
-        except OSError as err:
-            raise OutputError(
-                explain(
-                    folder,
-                    expected="a folder that can be written",
-                    found=str(err),
-                    fix="Free space, or choose another folder.",
-                )
-            ) from err
+        text = self.info.to_json()
+        write_folder(Path(folder), self.network, config=text, card=model_card(json.loads(text)))
 
     @classmethod
     def from_pretrained(
@@ -237,14 +206,10 @@ class RSSpade(nn.Module):
             revision: Branch, tag or commit on the Hub.
             device: Where it shall live.
         """
-        config, weights = _find_files(name, revision)
-        info = GeneratorInfo.from_json(_read(config, _MAX_CONFIG_BYTES).decode(errors="replace"), config)
+        config, weights = find_files(name, revision, _KIND)
+        info = GeneratorInfo.from_json(read_config(config, _KIND), config)
         network = build_generator(info.architecture)
-        try:
-            network.load_state_dict(parse_tensors(_read(weights, _MAX_WEIGHT_BYTES)))
-        except (SafetensorError, RuntimeError) as err:
-            found = " ".join(str(err).split())[:200]
-            raise unreadable(weights, "the weights of the network that config.json describes", found) from err
+        load_weights(network, weights, _KIND)
         return cls(network, info).to(device).eval()
 
     def push_to_hub(self, name: str, *, private: bool = False, token: str | None = None) -> None:
@@ -258,28 +223,3 @@ class RSSpade(nn.Module):
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(Path(folder) / "generator")
             api.upload_folder(repo_id=name, folder_path=Path(folder) / "generator")
-
-
-def _find_files(name: str | Path, revision: str | None) -> tuple[Path, Path]:
-    folder = Path(name)
-    if folder.is_dir() or isinstance(name, os.PathLike) or not _HUB_NAME.fullmatch(name):
-        if (folder / "generator" / CONFIG).is_file():
-            folder = folder / "generator"  # a run folder was named
-        return folder / CONFIG, folder / WEIGHTS
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        files = [hf_hub_download(name, file, revision=revision) for file in (CONFIG, WEIGHTS)]
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
-        raise unreadable(name, "a folder here or a model on the Hub", "neither") from err
-    return Path(files[0]), Path(files[1])
-
-
-def _read(path: Path, highest: int) -> bytes:
-    try:
-        if path.stat().st_size > highest:
-            raise unreadable(path, f"at most {highest} bytes", f"{path.stat().st_size}")
-        return path.read_bytes()
-    except OSError as err:
-        raise unreadable(path, "a file of a generator folder", err.strerror or str(err)) from err

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
@@ -20,15 +21,24 @@ from torch import nn
 
 from rsspade.errors import InputError, OutputError, explain
 
-__all__ = ["CONFIG", "WEIGHTS", "find_files", "load_weights", "read_config", "write_folder"]
+__all__ = ["CONFIG", "WEIGHTS", "FolderKind", "find_files", "load_weights", "read_config", "write_folder"]
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _MAX_CONFIG_BYTES = 1024 * 1024
 _MAX_WEIGHT_BYTES = 16 * 1024**3
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
-Refusal = Callable[[object, str, str], InputError]
-"""Where, expected, found -> the error of a folder that cannot be understood."""
+
+class FolderKind(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        name: Of the folder in a run folder, and for people.
+        refusal: Where, expected, found -> the error of a folder that cannot be understood.
+    """
+
+    name: str
+    refusal: Callable[[object, str, str], InputError]
 
 
 def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) -> None:
@@ -53,12 +63,12 @@ def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) ->
         ) from err  # fmt: skip
 
 
-def find_files(name: str | Path, revision: str | None, *, inner: str, refusal: Refusal) -> tuple[Path, Path]:
-    """The description and the weights of a folder, of the folder `inner` in a run folder, or of a name on the Hub."""
+def find_files(name: str | Path, revision: str | None, kind: FolderKind) -> tuple[Path, Path]:
+    """The description and the weights of a folder, of the one in a run folder, or of a name on the Hub."""
     folder = Path(name)
     if folder.is_dir() or isinstance(name, os.PathLike) or not _HUB_NAME.fullmatch(name):
-        if (folder / inner / CONFIG).is_file():
-            folder = folder / inner  # a run folder was named
+        if (folder / kind.name / CONFIG).is_file():
+            folder = folder / kind.name  # a run folder was named
         return folder / CONFIG, folder / WEIGHTS
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -66,28 +76,28 @@ def find_files(name: str | Path, revision: str | None, *, inner: str, refusal: R
     try:
         files = [hf_hub_download(name, file, revision=revision) for file in (CONFIG, WEIGHTS)]
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
-        raise refusal(name, "a folder here or a model on the Hub", "neither") from err
+        raise kind.refusal(name, "a folder here or a model on the Hub", "neither") from err
     return Path(files[0]), Path(files[1])
 
 
-def read_config(path: Path, *, refusal: Refusal) -> str:
+def read_config(path: Path, kind: FolderKind) -> str:
     """The text of `config.json`."""
-    return _read(path, _MAX_CONFIG_BYTES, refusal).decode(errors="replace")
+    return _read(path, _MAX_CONFIG_BYTES, kind).decode(errors="replace")
 
 
-def load_weights(network: nn.Module, path: Path, *, refusal: Refusal) -> None:
+def load_weights(network: nn.Module, path: Path, kind: FolderKind) -> None:
     """Put stored weights into a network that was built from the description beside them."""
     try:
-        network.load_state_dict(parse_tensors(_read(path, _MAX_WEIGHT_BYTES, refusal)))
+        network.load_state_dict(parse_tensors(_read(path, _MAX_WEIGHT_BYTES, kind)))
     except (SafetensorError, RuntimeError) as err:
         found = " ".join(str(err).split())[:200]
-        raise refusal(path, "the weights of the network that config.json describes", found) from err
+        raise kind.refusal(path, "the weights of the network that config.json describes", found) from err
 
 
-def _read(path: Path, highest: int, refusal: Refusal) -> bytes:
+def _read(path: Path, highest: int, kind: FolderKind) -> bytes:
     try:
         if path.stat().st_size > highest:
-            raise refusal(path, f"at most {highest} bytes", f"{path.stat().st_size}")
+            raise kind.refusal(path, f"at most {highest} bytes", f"{path.stat().st_size}")
         return path.read_bytes()
     except OSError as err:
-        raise refusal(path, "a file of a model folder", err.strerror or str(err)) from err
+        raise kind.refusal(path, f"a file of a {kind.name} folder", err.strerror or str(err)) from err

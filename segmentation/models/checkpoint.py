@@ -13,7 +13,7 @@ from rsspade import __version__
 from rsspade.channels import Scaling, encode
 from rsspade.errors import InputError, explain
 from rsspade.landcover import Scheme, scheme_named
-from rsspade.models.folder import find_files, load_weights, read_config, write_folder
+from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
 from segmentation.models.config import SegmenterConfig, build_segmenter
 from segmentation.models.contract import SegmentationNetwork
 
@@ -146,10 +146,10 @@ class Segmenter(nn.Module):
         cls, name: str | Path, *, revision: str | None = None, device: str | torch.device = "cpu"
     ) -> Self:
         """Load a network from a folder, a run folder, or by its name on the Hub; in eval mode."""
-        config, weights = find_files(name, revision, inner="model", refusal=_unreadable)
-        info = SegmenterInfo.from_json(read_config(config, refusal=_unreadable), config)
+        config, weights = find_files(name, revision, _KIND)
+        info = SegmenterInfo.from_json(read_config(config, _KIND), config)
         network = build_segmenter(info.architecture)
-        load_weights(network, weights, refusal=_unreadable)
+        load_weights(network, weights, _KIND)
         return cls(network, info).to(device).eval()
 
 
@@ -157,6 +157,9 @@ def _unreadable(where: object, expected: str, found: str) -> InputError:
     return InputError(
         explain(where, expected=expected, found=found, fix="Name a finished run, or its folder `model`, or restore it.")
     )
+
+
+_KIND = FolderKind("model", _unreadable)
 
 
 def _card(content: Mapping[str, Any]) -> str:
