@@ -28,6 +28,7 @@ __all__ = [
     "l1_loss",
     "r1_penalty",
     "spectral_angle_loss",
+    "spread_likelihood",
     "ssim_loss",
 ]
 
@@ -261,6 +262,22 @@ def energy_score(draws: Tensor, truth: Tensor, valid: Tensor, *, coarsest: int =
         )
         total = total + _masked_mean(aside - apart.mean(dim=0) / 2, weight[:, 0])
     return total / (levels + 1)
+
+
+def spread_likelihood(variance: Tensor, missing: Tensor, valid: Tensor) -> Tensor:
+    """Minus twice the log likelihood of normal deviations with the variance of each band and pixel, up to a constant.
+
+    Lowest where the variance is the mean square of what is missing (Dawid & Sebastiani 1999); a deviation of twice
+    the size with twice the spread counts the same, so that dark and quiet places matter as much as bright ones.
+
+    Args:
+        variance: (B, C, H, W).
+        missing: (B, C, H, W), truth less prediction, in channels.
+        valid: (B, H, W).
+    """
+    missing, _ = _clean(missing, missing, valid)
+    variance = variance.float() + _ROUNDING
+    return _masked_mean(variance.log() + (missing**2 + _ROUNDING) / variance, valid[:, None])
 
 
 def _length(spectra: Tensor) -> Tensor:

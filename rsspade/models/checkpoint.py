@@ -133,7 +133,7 @@ class RSSpade(nn.Module):
             for n in range(counts.pop())
         )
         noise = Noise((draw.to(device) for draw in draws), size)
-        image, residuals = self.network(conditions, present, season, noise)
+        image, residuals, _ = self.network(conditions, present, season, noise)
         drawn = decode_optical(image[:, None] + residuals, self.info.scaling)
         image = decode_optical(image, self.info.scaling)
         return (image[0], drawn[0]) if single else (image, drawn)

@@ -37,7 +37,7 @@ class Pix2PixGenerator(nn.Module):
         variety_width: Features of the head that draws residuals; 0 for none.
 
     Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
-    also the residuals of its draws (B, S, C, H, W).
+    also the residuals of its draws (B, S, C, H, W) and their variance.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Pix2PixGenerator(nn.Module):
         present: Mapping[str, Tensor],
         season: Tensor | None = None,
         noise: Noise | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         x = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)
         padding = Padding.to_multiple((x.shape[-2], x.shape[-1]), self.multiple)

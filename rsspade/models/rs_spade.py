@@ -45,7 +45,7 @@ class RSSpadeGenerator(nn.Module):
         variety_width: Features of the head that draws residuals; 0 for none.
 
     Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
-    also the residuals of its draws (B, S, C, H, W).
+    also the residuals of its draws (B, S, C, H, W) and their variance.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class RSSpadeGenerator(nn.Module):
         present: Mapping[str, Tensor],
         season: Tensor | None = None,
         noise: Noise | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         features = self.embeddings(conditions, present, season)
         padding = Padding.to_multiple((features.shape[-2], features.shape[-1]), self.multiple)

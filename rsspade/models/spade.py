@@ -41,7 +41,7 @@ class SpadeGenerator(nn.Module):
         variety_width: Features of the head that draws residuals; 0 for none.
 
     Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
-    also the residuals of its draws (B, S, C, H, W).
+    also the residuals of its draws (B, S, C, H, W) and their variance.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SpadeGenerator(nn.Module):
         present: Mapping[str, Tensor],
         season: Tensor | None = None,
         noise: Noise | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
         full = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)
         padding = Padding.to_multiple((full.shape[-2], full.shape[-1]), self.multiple)

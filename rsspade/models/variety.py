@@ -10,8 +10,8 @@ sign the pixel answers: fields of the same crop move together, water stays water
 network is random, and its weights wander over the scene.
 
 The residual is linear in the noise. So its mean is exactly 0, the deterministic image is the centre of all draws, and
-noise with its sign turned gives the mirrored draw. It is trained with a proper scoring rule
-(`rsspade.losses.energy_score`) on detached features: nothing of the deterministic image depends on it.
+noise with its sign turned gives the mirrored draw. It is trained with proper scoring rules (`rsspade.training.variety`)
+on detached features: nothing of the deterministic image depends on it.
 """
 
 import functools
@@ -88,8 +88,8 @@ class VarietyHead(nn.Module):
         with torch.random.fork_rng(devices=[]):
             return cls(num_features, num_bands, depth=depth, width=width, scale=scale)
 
-    def forward(self, features: Tensor, padding: Padding, noise: Noise) -> Tensor:
-        """Residuals (B, S, C, H, W) of the noise's window, in the channels of the optical source.
+    def forward(self, features: Tensor, padding: Padding, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Residuals (B, S, C, H, W) of the noise's window, and the variance (B, C, H, W) that they are drawn with.
 
         Args:
             features: Of the whole padded image.
@@ -97,7 +97,8 @@ class VarietyHead(nn.Module):
             noise: Of a window of the image.
         """
         gates = self._gates(features, (padding.top + noise.corner[0], padding.left + noise.corner[1]), noise.size)
-        return torch.stack([self.colours(gates * draw) for draw in noise.draws], dim=1)
+        residuals = torch.stack([self.colours(gates * draw) for draw in noise.draws], dim=1)
+        return residuals, functional.conv2d(gates**2, self.colours.weight**2)  # noise has variance 1 at every pixel
 
     def _gates(self, features: Tensor, corner: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """The gates (B, K, H, W) of a window; only the features below it, and those that reach into it, are looked at."""
@@ -117,14 +118,14 @@ def finish(
     features: Tensor,
     padding: Padding,
     noise: Noise | None,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """The end of every generator: features -> the image (B, C, H, W); with noise also residuals."""
+) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+    """The end of every generator: features -> the image (B, C, H, W); with noise also residuals and variance."""
     image: Tensor = padding.crop(head(features))
     if noise is None:
         return image
     if variety is None:
         raise ValueError("expected no noise, found some: this network was built without variety")
-    return image, variety(features.detach(), padding, noise)
+    return image, *variety(features.detach(), padding, noise)
 
 
 def noise_of_field(field: NoiseField, origin: tuple[int, int], size: tuple[int, int], depth: int) -> Tensor:

@@ -29,7 +29,7 @@ from rsspade.training.run_folder import RunFolder
 from rsspade.training.schedule import learning_rate, set_learning_rate
 from rsspade.training.state import Checkpoint, optimizer_tensors, write_checkpoint
 from rsspade.training.validation import draw_samples, is_better, validate
-from rsspade.training.variety import step_noise, variety_losses
+from rsspade.training.variety import generate, step_noise, variety_loss
 
 __all__ = ["Run", "train", "training_steps"]
 
@@ -186,10 +186,7 @@ def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
     is judged, the last micro-batch of a step would meet another judge than those before it.
     """
     config, accelerator, networks = run.config, run.accelerator, run.networks
-    if batch.noise is None:
-        fake, residuals = networks.generator(batch.conditions, batch.present, batch.season), None
-    else:
-        fake, residuals = networks.generator(batch.conditions, batch.present, batch.season, batch.noise)
+    fake, drawn = generate(networks.generator, batch)
     planes, judge_terms = None, {}
     if networks.discriminator is not None:
         sources = networks.info.architecture.sources
@@ -199,7 +196,8 @@ def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
         judge_terms = steps.discriminator_losses(networks.discriminator, planes, batch, fake, config.loss)
         accelerator.backward(steps.total(judge_terms))
     terms = steps.generator_losses(networks.plain_discriminator, planes, batch, fake, config.loss, run.scaling)
-    terms |= variety_losses(residuals, fake, batch)
+    if drawn is not None:
+        terms["variety"] = variety_loss(drawn, fake, batch)
     accelerator.backward(steps.total(terms))
     if accelerator.sync_gradients:
         for n, name in enumerate(networks.optimizers):

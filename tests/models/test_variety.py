@@ -71,7 +71,7 @@ def test_every_parameter_gets_a_gradient_and_only_the_head_gets_that_of_the_draw
     net, _ = network(name)
     given, present = {"s1": torch.randn(2, 2, 65, 70)}, {"s1": torch.ones(2, dtype=torch.bool)}
     draws = random_noise([(0, 0), (0, 1)], 2, (32, 40), 3, torch.device("cpu"))
-    _, residuals = net.train()(given, present, None, Noise(draws, (32, 40), (33, 7)))
+    _, residuals, _ = net.train()(given, present, None, Noise(draws, (32, 40), (33, 7)))
     residuals.pow(2).sum().backward()
     touched = {n.partition(".")[0] for n, p in net.named_parameters() if p.grad is not None and p.grad.any()}
     assert touched == {"variety"}
@@ -83,8 +83,8 @@ def test_a_window_of_the_noise_gives_that_window_of_the_residual(name):
     net, _ = network(name)
     given, present = {"s1": torch.randn(1, 2, 65, 70)}, {"s1": torch.ones(1, dtype=torch.bool)}
     noise = noise_of_field(NoiseField(0), (0, 0), (65, 70), 3)[None]
-    _, whole = net(given, present, None, Noise([noise], (65, 70)))
-    _, part = net(given, present, None, Noise([noise[..., 33:53, 7:37]], (20, 30), (33, 7)))
+    _, whole, _ = net(given, present, None, Noise([noise], (65, 70)))
+    _, part, _ = net(given, present, None, Noise([noise[..., 33:53, 7:37]], (20, 30), (33, 7)))
     torch.testing.assert_close(part, whole[..., 33:53, 7:37], atol=1e-6, rtol=0)
 
 
@@ -103,3 +103,15 @@ def test_noise_has_deviation_1_at_every_pixel_and_the_grain_of_its_level():
     assert abs(alike[0]) < 0.1
     assert alike[1] < 0.2 < alike[3] < alike[4] + 0.05
     assert torch.equal(draws[:, -4:, 0, 0], draws[:, -4:, 31, 31])
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_variance_is_that_of_the_draws(name):
+    net, _ = network(name)
+    given, present = {"s1": torch.randn(1, 2, 64, 64)}, {"s1": torch.ones(1, dtype=torch.bool)}
+    draws = [random_noise([(n,)], 1, (8, 8), 3, torch.device("cpu"))[0] for n in range(400)]
+    with torch.no_grad():
+        _, residuals, variance = net(given, present, None, Noise(draws, (8, 8), (20, 20)))
+    found = (residuals**2).mean(dim=1)
+    assert (found / variance).mean().item() == pytest.approx(1, abs=0.05)
+    assert np.corrcoef(found.flatten(), variance.flatten())[0, 1] > 0.5
