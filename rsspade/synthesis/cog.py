@@ -33,9 +33,11 @@ class Encoding:
 
     def encode(self, reflectance: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """(bands, H, W) reflectance, (H, W) where it counts -> uint16; what does not fit ends at the range's end."""
-        with np.errstate(invalid="ignore"):
-            numbers = np.rint((reflectance.astype(np.float64) - self.offset) / SCALE)
-        return np.where(valid, np.clip(np.nan_to_num(numbers), 0, _HIGHEST), NODATA).astype(np.uint16)
+        out = np.full(reflectance.shape, NODATA, np.uint16)
+        for plane, encoded in zip(reflectance, out, strict=True):  # one at a time: a row of tiles is large in float64
+            numbers = (plane[valid].astype(np.float64) - self.offset) / SCALE
+            encoded[valid] = np.clip(np.rint(numbers), 0, _HIGHEST)
+        return out
 
     def decode(self, numbers: np.ndarray) -> np.ndarray:
         """The other way round, float32; NaN for nodata."""

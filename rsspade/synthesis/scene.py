@@ -106,7 +106,8 @@ def _paint(
         for strip in blend_tiles(plan, predict, planes + 1, first_row=rows.rows):
             valid = strip.values[-1] > 0.5
             image, spread = strip.values[:bands], strip.values[bands:planes]
-            rows.append(np.concatenate([encoding.encode(image, valid), Encoding().encode(spread, valid)]))
+            numbers = encoding.encode(image, valid)
+            rows.append(np.concatenate([numbers, Encoding().encode(spread, valid)]) if len(spread) else numbers)
             bar.update(valid.size)
 
 
