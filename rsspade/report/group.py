@@ -19,6 +19,7 @@ _BASELINE_NAMES = {"class_mean": "class mean", "copy_of_input": "copy of input",
 _SERIES = {"class_mean": "floor", "copy_of_input": "copy", "oracle": "bound"}
 _OVERALL = ("psnr", "ssim", "sam_deg", "rmse", "mae", "ergas")
 _FEW_PIXELS = 2000
+_WORLD = "Made in the built-in world: no place on Earth, and not to be set beside scores on real images."
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,6 +60,7 @@ class Group:
     id: str
     dataset: str
     heading: str
+    about: str
     chosen_by: str
     lead: list[Sentence]
     findings: list[RunFindings]
@@ -98,6 +100,7 @@ def build_group(number: int, dataset: DatasetFolder, runs: Sequence[ScoredRun], 
     only = len(runs) == 1
     return Group(
         id=own_id, dataset=dataset.info.name, heading=f"How good it is on {dataset.info.name}, {split} split",
+        about=_WORLD if dataset.info.made_by.get("command") == "world" else "",
         chosen_by="" if only else ", mean over the runs", lead=[lead(r.name, r.scores.summary) for r in runs],
         findings=[RunFindings(r.name, r.series, weak_points(r.scores)) for r in runs],
         scales=_scales(answers, scores), tiles=tiles, tables=[s for s in sections if s.tables],

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 
 from rsspade.data.manifest import DatasetFolder
 from rsspade.evaluation import evaluate
+from rsspade.jobs import progress_bar
 from rsspade.models import RSSpade
 from rsspade.sources import CONDITIONS
 
@@ -37,8 +38,12 @@ def score_run(model: RSSpade, dataset: DatasetFolder, *, split: str = "test") ->
     subsets = [s for size in range(len(known), 0, -1) for s in itertools.combinations(known, size)] or [
         model.info.sources
     ]
-    whole = evaluate(model, dataset, accelerator, split=split, sources=subsets[0])
-    found = {subsets[0]: whole.summary}
-    for chosen in subsets[1:]:
-        found[chosen] = evaluate(model, dataset, accelerator, split=split, sources=chosen, with_baselines=False).summary
+    with progress_bar(total=len(subsets), title="subsets of the sources", unit="subset") as bar:
+        whole = evaluate(model, dataset, accelerator, split=split, sources=subsets[0])
+        found = {subsets[0]: whole.summary}
+        bar.update()
+        for chosen in subsets[1:]:
+            scores = evaluate(model, dataset, accelerator, split=split, sources=chosen, with_baselines=False)
+            found[chosen] = scores.summary
+            bar.update()
     return RunScores(summary=whole.summary, per_tile=whole.per_tile, subsets=found)

@@ -104,6 +104,15 @@ def test_small_pictures_keep_every_pixel_and_large_ones_stay_small():
     assert large.size == (614, 768)
 
 
+def test_a_result_on_the_built_in_world_is_called_so(page, make_run, make_dataset, tmp_path):
+    assert "built-in world: no place on Earth" not in text_of(page)
+    dataset = make_dataset(tmp_path / "d")
+    info = json.loads((dataset.path / "dataset.json").read_text())
+    (dataset.path / "dataset.json").write_text(json.dumps(info | {"made_by": {"command": "world"}}))
+    assert report(tmp_path, make_run(tmp_path / "r", data=dataset.path)) == 0
+    assert "built-in world: no place on Earth" in text_of(tmp_path / "r.html")
+
+
 def test_names_out_of_files_are_text_and_nothing_else(make_run, make_dataset, tmp_path):
     evil = "<script>alert(1)</script>"
     dataset = make_dataset(tmp_path / "d")
