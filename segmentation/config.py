@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from rsspade.errors import ConfigError, explain
-from segmentation.models.config import SOURCES
 
-__all__ = ["LoaderOptions", "LossOptions", "NetworkOptions", "OptimizerOptions", "SegmentationConfig"]
+__all__ = ["SOURCES", "LoaderOptions", "LossOptions", "NetworkOptions", "OptimizerOptions", "SegmentationConfig"]
+
+SOURCES = ("s2", "s1", "dem")
+"""What a network may see, in the order of its channels; land cover is what it shall find."""
 
 DEFAULT_EPOCHS = 50
 

@@ -20,7 +20,7 @@ from rsspade.landcover import Scheme
 from rsspade.training.batches import Share
 from rsspade.training.ema import Average
 from rsspade.training.steps import make_optimizer
-from segmentation.config import SegmentationConfig
+from segmentation.config import NetworkOptions, SegmentationConfig
 from segmentation.labels import label_indices, labelled_tiles, nested_subset, open_tiles
 from segmentation.losses import class_weights
 from segmentation.mixing import MixedOrder, MixedTiles, refuse_synthetic_set, refuse_synthetic_tiles
@@ -169,6 +169,13 @@ def make_architecture(config: SegmentationConfig, data: Data, share: Share) -> S
     )  # fmt: skip
 
 
+def _warn_of_idle_options(config: SegmentationConfig) -> None:
+    idle = ("encoder", "pretrained") if config.model == "rs_unet" else ("base_width", "depth")
+    for name in idle:
+        if getattr(config.network, name) != getattr(NetworkOptions(), name):
+            warnings.warn(f"--network.{name} has no effect on {config.model}.", RSSpadeWarning, stacklevel=3)
+
+
 @dataclass(kw_only=True)
 class Networks:
     """The network of a run and its optimizer.
@@ -194,6 +201,7 @@ class Networks:
         cls, config: SegmentationConfig, data: Data, architecture: SegmenterConfig, accelerator: Accelerator
     ) -> "Networks":
         """Fresh weights from the seed, the same in every process, on the device, prepared."""
+        _warn_of_idle_options(config)
         names = {"s2": data.optical_bands, "s1": ("vv", "vh"), "dem": ("elevation", "slope", "aspect", "hillshade")}
         info = SegmenterInfo(
             architecture=architecture, bands={name: tuple(names[name]) for name in architecture.sources},

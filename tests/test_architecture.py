@@ -40,6 +40,8 @@ def test_imports_point_one_way(package):
         ("rsspade.channels", ("rasterio", "matplotlib", "distributed")),
         ("rsspade.models", ("rasterio", "matplotlib", "accelerate", "huggingface_hub", "scipy", "yaml")),
         ("rsspade.config", ("torch", "rasterio", "matplotlib")),
+        ("segmentation.train", ("torch", "rasterio", "sklearn")),
+        ("segmentation.models", ("rasterio", "accelerate", "sklearn", "segmentation_models_pytorch")),
         ("rsspade.geo.prepare", ("torch", "matplotlib", "distributed")),
     ],
 )

@@ -4,15 +4,14 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Self
 
 from rsspade.errors import ConfigError, explain
+from segmentation.config import SOURCES
 from segmentation.models.contract import SegmentationNetwork
 from segmentation.models.library import LIBRARY, LibraryNetwork
 from segmentation.models.rs_unet import RSUNet
 
-__all__ = ["MODELS", "SOURCES", "SegmenterConfig", "build_segmenter"]
+__all__ = ["MODELS", "SegmenterConfig", "build_segmenter"]
 
 MODELS = ("rs_unet", *LIBRARY)
-SOURCES = ("s2", "s1", "dem")
-"""What a network may see, in the order of its channels; land cover is what it shall find."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
