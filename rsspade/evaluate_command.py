@@ -28,6 +28,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of each tile there")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="tiles at a time (%(default)s)")
+    parser.add_argument(
+        "--samples", type=int, default=1, metavar="N", help="draws to score too, from 2 on (%(default)s)"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -36,20 +39,27 @@ def _run(options: argparse.Namespace) -> int:
 
     from rsspade.evaluation import evaluate, find_generator
     from rsspade.models import RSSpade
+    from rsspade.sampling_scores import check_samples
 
     sources = None if options.sources is None else parse_conditions(options.sources)
     if options.batch_size < 1:
         raise ConfigError(
             explain("--batch-size", expected="at least 1", found=str(options.batch_size), fix="Correct the value.")
         )
+    check_samples(options.samples)
     for path in (options.json, options.csv):
         if path is not None and not path.parent.is_dir():  # before the work, not after it
             raise OutputError(explain(path, expected="a folder to write into", found="none", fix="Make it first."))
     model = RSSpade.from_pretrained(find_generator(options.run))
+    if options.samples > 1:
+        model.check_variety()
     dataset = DatasetFolder.open(options.data)
     # Told so, accelerate lets processes without a GPU work together; otherwise each would score the whole by itself.
     accelerator = Accelerator(cpu=not torch.accelerator.is_available())
-    found = evaluate(model, dataset, accelerator, split=options.split, sources=sources, batch_size=options.batch_size)
+    found = evaluate(
+        model, dataset, accelerator, split=options.split, sources=sources, batch_size=options.batch_size,
+        samples=options.samples,
+    )  # fmt: skip
     if not accelerator.is_main_process:
         return 0
     print(_table(found.summary))
@@ -72,7 +82,18 @@ def _table(summary: Mapping[str, Any]) -> str:
     lines = [head, " " * width + "".join(f"{column:>10}" for column in _COLUMNS)]
     for name, scores in rows.items():
         lines.append(f"{name:<{width}}" + "".join(f"{_shown(scores[column]):>10}" for column in _COLUMNS))
-    return "\n".join([*lines, *_class_lines(summary)])
+    return "\n".join([*lines, *_variety_lines(summary), *_class_lines(summary)])
+
+
+def _variety_lines(summary: Mapping[str, Any]) -> list[str]:
+    """One line about the draws, where there are any."""
+    from rsspade.sampling_scores import SHOWN
+
+    if "variety" not in summary:
+        return []
+    scores = summary["variety"]
+    shown = ", ".join(f"{title} {_shown(scores[name])}" for name, title in SHOWN.items())
+    return ["", f"{scores['samples']} draws per tile: {shown}"]
 
 
 def _class_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rsspade.baselines import ClassMeans, Prediction, class_means, copy_of_input, oracle_answer
@@ -18,8 +17,9 @@ from rsspade.errors import InputError, explain
 from rsspade.jobs import progress_bar
 from rsspade.landcover import Scheme
 from rsspade.metrics import ClassScores, ImageScores
-from rsspade.metrics.rows import PADDING
+from rsspade.metrics.rows import gathered_state
 from rsspade.models import RSSpade
+from rsspade.sampling_scores import score_samples
 from rsspade.sources import CONDITIONS
 
 __all__ = ["BASELINES", "Evaluation", "evaluate", "find_generator"]
@@ -54,6 +54,7 @@ def evaluate(
     sources: Sequence[str] | None = None,
     batch_size: int = 8,
     with_baselines: bool = True,
+    samples: int = 1,
 ) -> Evaluation:
     """Score the deterministic output of a model on whole tiles; each process takes its share, all get the scores.
 
@@ -65,6 +66,7 @@ def evaluate(
         sources: What the model may see; all that it knows by default.
         batch_size: Tiles at a time in each process; changes no score.
         with_baselines: Score the answers that need no network too; they are the same for every subset of the sources.
+        samples: From two on, that many draws are scored too.
     """
     chosen = _chosen_sources(model, dataset, sources)
     bands = _band_positions(model, dataset)
@@ -92,6 +94,10 @@ def evaluate(
         "trained_split_sha256": model.info.split_sha256,
         "baselines": {name: found[name] for name in BASELINES if name in found},
     }
+    if samples > 1:
+        summary["variety"] = score_samples(
+            model, tiles, accelerator, samples=samples, sources=chosen, bands=bands, batch_size=batch_size
+        )
     rows = [{**row, "tile": tiles.rows[row["tile"]].tile} for row in scores["model"].images.per_tile()]
     return Evaluation(summary=summary, per_tile=rows)
 
@@ -142,20 +148,15 @@ class _Scores:
     def gathered(self, accelerator: Accelerator) -> "_Scores":
         """Those of all processes together."""
         total = _Scores(self.images.bands, None if self.classes is None else self.classes.scheme)
-        total.images.merge(_gathered_state(self.images, accelerator))
+        total.images.merge(gathered_state(self.images, accelerator))
         if self.classes is not None and total.classes is not None:
-            total.classes.merge(_gathered_state(self.classes, accelerator))
+            total.classes.merge(gathered_state(self.classes, accelerator))
         return total
 
     def compute(self) -> dict[str, Any]:
         """As written to the JSON file."""
         classes = {} if self.classes is None else {"per_class": self.classes.compute()}
         return self.images.compute() | classes
-
-
-def _gathered_state(scores: ImageScores | ClassScores, accelerator: Accelerator) -> Tensor:
-    state = accelerator.pad_across_processes(scores.state(accelerator.device), dim=0, pad_index=PADDING)
-    return cast(Tensor, accelerator.gather(state)).cpu()
 
 
 def _empty_scores(model: RSSpade, dataset: DatasetFolder, means: ClassMeans | None) -> dict[str, _Scores]:

@@ -5,17 +5,34 @@ however the tiles were dealt out, and a tile that was dealt twice is recognised.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["PADDING", "TileRows"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["PADDING", "TileRows", "gathered_state"]
 
 PADDING = -1
 """As a tile's number: this row only fills up what another process has more."""
 
 _AGREEMENT = 1e-6
+
+
+class Gathered(Protocol):
+    """Scores that travel between processes as rows."""
+
+    def state(self, device: torch.device | str = "cpu") -> Tensor:
+        """Everything gathered so far, a row per tile."""
+
+
+def gathered_state(scores: Gathered, accelerator: "Accelerator") -> Tensor:
+    """The rows of all processes, on the host; every process must call it."""
+    state = accelerator.pad_across_processes(scores.state(accelerator.device), dim=0, pad_index=PADDING)
+    return cast(Tensor, accelerator.gather(state)).cpu()
 
 
 class TileRows:

@@ -115,11 +115,7 @@ class RSSpade(nn.Module):
         Returns:
             The deterministic image (B, bands, H, W) and the draws (B, S, bands, H, W); without B where there is none.
         """
-        if not self.has_variety:
-            raise InputError(
-                explain("samples", expected="a generator that was trained with variety", found="one without",
-                        fix="Train it with --generator.variety_width 16, or take the deterministic image (one sample).")
-            )  # fmt: skip
+        self.check_variety()
         conditions, present, season, single = self._inputs(sources, valid, day_of_year)
         batch, device = len(next(iter(present.values()))), next(self.parameters()).device
         counts = {len(own) for own in fields}
@@ -181,6 +177,14 @@ class RSSpade(nn.Module):
             return None
         unknown = float("nan") if day_of_year is None else day_of_year
         return encode_season(torch.as_tensor(unknown, dtype=torch.float32, device=like.device).expand(len(like)))
+
+    def check_variety(self) -> None:
+        """Refuse to draw where there is nothing to draw with."""
+        if not self.has_variety:
+            raise InputError(
+                explain("samples", expected="a generator that was trained with variety", found="one without",
+                        fix="Train it with --generator.variety_width 16, or take the deterministic image (one sample).")
+            )  # fmt: skip
 
     def check_scheme(self, name: str, where: object) -> None:
         """Refuse land cover in another scheme than the model's; does nothing where it sees no land cover."""
