@@ -114,8 +114,7 @@ def test_another_run_is_not_continued(capsys, dataset, synthetic, tmp_path):
     assert "one of another" in refusal(capsys, arguments(dataset, run, synthetic=synthetic, **again))
 
 
-def test_unlabelled_pixels_change_no_weight(capsys, spoilt, dataset, tmp_path):
-    """Whatever the image holds where there is no label in sight of it teaches nothing through the loss of that pixel."""
+def test_unlabelled_pixels_are_not_scored(capsys, spoilt, tmp_path):
     spoilt("train", 255, rows=slice(8))
     data = spoilt("val", 255, rows=slice(8))
     assert train.main(arguments(data, tmp_path / "run", steps=1)) == 0
