@@ -85,19 +85,12 @@ def _scene() -> Command:
     return COMMAND
 
 
-def _report() -> Command:
-    from rsspade.report.report_command import COMMAND
-
-    return COMMAND
-
-
 COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
     "world": ("make a dataset from the built-in world", _world),
     "prepare": ("make a dataset from GeoTIFF scenes", _prepare),
     "check": ("look at a dataset as a sceptic", _check),
     "show": ("draw tiles as a picture", _show),
     "evaluate": ("score a trained generator against the truth", _evaluate),
-    "report": ("make a page of runs: scores, pictures, curves", _report),
     "report": ("make a page of runs: scores, pictures, curves", _report),
     "generate": ("make an augmented dataset with a trained generator", _generate),
     "scene": ("paint a whole scene, or fill the clouds of a real one", _scene),
