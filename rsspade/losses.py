@@ -265,10 +265,11 @@ def energy_score(draws: Tensor, truth: Tensor, valid: Tensor, *, coarsest: int =
 
 
 def spread_likelihood(variance: Tensor, missing: Tensor, valid: Tensor) -> Tensor:
-    """Minus twice the log likelihood of normal deviations with the variance of each band and pixel, up to a constant.
+    """How well a variance tells the squared deviation of each pixel, both as means over bands.
 
-    Lowest where the variance is the mean square of what is missing (Dawid & Sebastiani 1999); a deviation of twice
-    the size with twice the spread counts the same, so that dark and quiet places matter as much as bright ones.
+    Minus the log likelihood of an exponential distribution: lowest where the one is the mean of the other (Dawid &
+    Sebastiani 1999). A deviation of twice the size with twice the spread counts the same, so that quiet places matter
+    as much as others.
 
     Args:
         variance: (B, C, H, W).
@@ -276,8 +277,8 @@ def spread_likelihood(variance: Tensor, missing: Tensor, valid: Tensor) -> Tenso
         valid: (B, H, W).
     """
     missing, _ = _clean(missing, missing, valid)
-    variance = variance.float() + _ROUNDING
-    return _masked_mean(variance.log() + (missing**2 + _ROUNDING) / variance, valid[:, None])
+    expected = variance.float().mean(dim=1) + _ROUNDING
+    return _masked_mean(expected.log() + ((missing**2).mean(dim=1) + _ROUNDING) / expected, valid)
 
 
 def _length(spectra: Tensor) -> Tensor:

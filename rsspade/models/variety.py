@@ -2,12 +2,13 @@
 
 Shape letters: B batch, S draws, F features of the generator, K noise channels of all levels, C bands, H W pixels.
 
-    residual = Σ_k colour_k · gate_k(features) · noise_k
+    residual = brightness(image) · Σ_k colour_k · gate_k(features) · noise_k
 
 Each noise channel is a smooth random field of its level's grain, from single pixels up to one number for the whole
 scene (its gain, its season). The gates say, from what the generator knows of each pixel, how strongly and with which
 sign the pixel answers: fields of the same crop move together, water stays water. In other words the last layer of a
-network is random, and its weights wander over the scene.
+network is random, and its weights wander over the scene. Deviations are relative to the image's own brightness:
+absolute ones of the size that bright soil has in the infrared would paint dark forest in all colours.
 
 The residual is linear in the noise. So its mean is exactly 0, the deterministic image is the centre of all draws, and
 noise with its sign turned gives the mirrored draw. It is trained with proper scoring rules (`rsspade.training.variety`)
@@ -26,7 +27,7 @@ from torch.nn import functional
 from rsspade.models.noise import NoiseField
 from rsspade.models.padding import Padding
 
-__all__ = ["Noise", "VarietyHead", "finish", "noise_channels", "noise_of_field", "random_noise"]
+__all__ = ["Noise", "VarietyHead", "brightness", "finish", "noise_channels", "noise_of_field", "random_noise"]
 
 PER_LEVEL = 4
 """Noise channels of each level, and of the level EVERYWHERE."""
@@ -34,6 +35,9 @@ PER_LEVEL = 4
 EVERYWHERE = 62
 """The level whose only cell is the whole scene."""
 
+
+_BLACK, _DARKEST = -1.1, 0.1
+"""Channels of a reflectance of −0.02, which is blacker than any, and the least distance from there that counts."""
 
 _REACH = 2
 """Features beside a window that its gates depend on: one for the convolution, one for doubling."""
@@ -52,6 +56,11 @@ class Noise:
     draws: Iterable[Tensor]
     size: tuple[int, int]
     corner: tuple[int, int] = (0, 0)
+
+    def cut(self, image: Tensor) -> Tensor:
+        """The window of an image (…, H, W)."""
+        (top, left), (height, width) = self.corner, self.size
+        return image[..., top : top + height, left : left + width]
 
 
 def noise_channels(depth: int) -> int:
@@ -88,17 +97,20 @@ class VarietyHead(nn.Module):
         with torch.random.fork_rng(devices=[]):
             return cls(num_features, num_bands, depth=depth, width=width, scale=scale)
 
-    def forward(self, features: Tensor, padding: Padding, noise: Noise) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, image: Tensor, padding: Padding, noise: Noise) -> tuple[Tensor, Tensor]:
         """Residuals (B, S, C, H, W) of the noise's window, and the variance (B, C, H, W) that they are drawn with.
 
         Args:
             features: Of the whole padded image.
+            image: (B, C, …), the deterministic one, without padding.
             padding: What was added to the image.
             noise: Of a window of the image.
         """
         gates = self._gates(features, (padding.top + noise.corner[0], padding.left + noise.corner[1]), noise.size)
-        residuals = torch.stack([self.colours(gates * draw) for draw in noise.draws], dim=1)
-        return residuals, functional.conv2d(gates**2, self.colours.weight**2)  # noise has variance 1 at every pixel
+        unit = brightness(noise.cut(image))
+        residuals = torch.stack([unit * self.colours(gates * draw) for draw in noise.draws], dim=1)
+        # Noise has variance 1 at every pixel.
+        return residuals, unit**2 * functional.conv2d(gates**2, self.colours.weight**2)
 
     def _gates(self, features: Tensor, corner: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """The gates (B, K, H, W) of a window; only the features below it, and those that reach into it, are looked at."""
@@ -125,7 +137,12 @@ def finish(
         return image
     if variety is None:
         raise ValueError("expected no noise, found some: this network was built without variety")
-    return image, *variety(features.detach(), padding, noise)
+    return image, *variety(features.detach(), image.detach(), padding, noise)
+
+
+def brightness(image: Tensor) -> Tensor:
+    """What deviations from an image are measured by, band by band: its distance from black, in channels."""
+    return (image - _BLACK).clamp(min=_DARKEST)
 
 
 def noise_of_field(field: NoiseField, origin: tuple[int, int], size: tuple[int, int], depth: int) -> Tensor:
