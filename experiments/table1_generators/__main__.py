@@ -5,6 +5,7 @@ Parts: `rates` (each model's best rate, on the val split), `cost` (equal cost, t
 """
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from experiments.cells.step_time import step_times
 from experiments.table1_generators.plan import PRESETS, Preset, models
 from experiments.table1_generators.report import write_report
 
-VAL = Question("val")
+VAL, TEST = Question("val"), Question("test")
 PARTS = ("rates", "cost", "steps", "adversarial")
 
 
@@ -60,7 +61,7 @@ def find_rates(workshop: Workshop, preset: Preset, times: Mapping[str, float]) -
 def confirm(workshop: Workshop, preset: Preset, cells: Mapping[str, Cell]) -> dict[str, list[Record]]:
     """Each cell with every fresh seed, on the test split; seed by seed, so that an early end leaves whole pairs."""
     pairs = [(name, cell.with_(seed=seed)) for seed in preset.seeds for name, cell in cells.items()]
-    records = workshop.run([cell for _, cell in pairs], [Question("test"), Question("train", world=preset.fresh)])
+    records = workshop.run([cell for _, cell in pairs], [TEST])
     found: dict[str, list[Record]] = {name: [] for name in cells}
     for (name, _), record in zip(pairs, records, strict=True):
         found[name].append(record)
@@ -71,10 +72,12 @@ def main() -> None:
     """Run the parts that are asked for and write down what they found."""
     parser = argparse.ArgumentParser(prog="python -m experiments.table1_generators", description=__doc__)
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
+    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N fresh seeds, to stop early")
     parser.add_argument("--results", type=Path, help="folder of results.json and RESULTS.md (default: that of --out)")
     add_options(parser)
     options = parser.parse_args()
     workshop, preset = open_workshop(options), PRESETS[options.preset]
+    preset = dataclasses.replace(preset, seeds=preset.seeds[: options.seeds])
     parts = options.part or PARTS
     times = step_times(workshop, {name: cell.with_(lr=1e-3, seed=0) for name, cell in models(preset).items()})
     rates, records = find_rates(workshop, preset, times)
@@ -99,7 +102,7 @@ def main() -> None:
     folder = options.results or workshop.out / "table1_generators"
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.json", conclusions, everything)
-    write_report(folder / "RESULTS.md", conclusions, records, groups, fresh=preset.fresh)
+    write_report(folder / "RESULTS.md", conclusions, records, groups)
 
 
 if __name__ == "__main__":

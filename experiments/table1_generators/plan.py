@@ -37,8 +37,6 @@ class Preset:
         rates: Learning rates of the first round.
         widen: Whether the grid grows until the best is inside.
         seeds: Fresh ones, of the confirmation.
-        fresh: Another world; the confirmed models are scored on its train split too, which none of them has seen: the
-            test split has two scenes.
         smaller: Options that make every network smaller, for the toy.
     """
 
@@ -47,7 +45,6 @@ class Preset:
     steps: int
     rates: tuple[float, ...]
     seeds: tuple[int, ...]
-    fresh: World
     smaller: Mapping[str, Any]
     widen: bool = True
 
@@ -55,16 +52,15 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "toy": Preset(
         world=World(scenes=3, tile_size=64, scene_size=128), seconds=0.6, steps=6, rates=(4e-3, 8e-3), seeds=(100, 101), widen=False,
-        fresh=World(scenes=3, tile_size=64, scene_size=128, seed=1000),
         smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2},
     ),
     "cpu": Preset(
-        world=World(), seconds=300.0, steps=2000, rates=(1e-3, 2e-3, 4e-3), seeds=tuple(range(100, 108)),
-        fresh=World(scenes=12, seed=1000), smaller={},
+        world=World(scenes=96), seconds=300.0, steps=2000, rates=(2e-3, 4e-3, 8e-3), seeds=tuple(range(100, 108)),
+        smaller={},
     ),
     "gpu": Preset(
         world=World(scenes=48, tile_size=256, scene_size=1024), seconds=60.0, steps=6000, rates=(5e-4, 1e-3, 2e-3),
-        seeds=(100, 101, 102), fresh=World(scenes=12, tile_size=256, scene_size=1024, seed=1000), smaller={"batch_size": 16},
+        seeds=(100, 101, 102), smaller={"batch_size": 16},
     ),
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cells.cell import Question, Record, World
+from experiments.cells.cell import Question, Record
 from experiments.cells.statistics import paired_difference
 from experiments.cells.tables import difference, spread, table
 
@@ -22,10 +22,10 @@ TITLES = {
 }
 
 
-def values(records: Sequence[Record], measure: str, question: str) -> list[float]:
+def values(records: Sequence[Record], measure: str) -> list[float]:
     """A measure of each record."""
     read = MEASURES[measure][2]
-    return [read(record.scores[question]) for record in records]
+    return [read(record.scores[str(Question("test"))]) for record in records]
 
 
 def write_report(
@@ -33,8 +33,6 @@ def write_report(
     conclusions: Mapping[str, Any],
     rates: Sequence[Record],
     groups: Mapping[str, Mapping[str, Sequence[Record]]],
-    *,
-    fresh: World,
 ) -> None:
     """Write the tables."""
     head = (
@@ -42,9 +40,7 @@ def write_report(
         f"Built-in world, {conclusions['date']}, {conclusions['machine']}, preset `{conclusions['preset']}`.\n"
     )
     parts = [head, _costs(conclusions), _rates(rates)]
-    questions = {"test split": Question("test"), "fresh world": Question("train", world=fresh)}
-    for name, group in groups.items():
-        parts += [_group(f"{TITLES[name]}, {where}", group, str(asked)) for where, asked in questions.items()]
+    parts += [_group(TITLES[name], group) for name, group in groups.items()]
     path.write_text("\n".join(parts), encoding="utf-8")
     print(f"Wrote {path}")
 
@@ -69,34 +65,34 @@ def _rates(records: Sequence[Record]) -> str:
     )
 
 
-def _group(title: str, group: Mapping[str, Sequence[Record]], question: str) -> str:
+def _group(title: str, group: Mapping[str, Sequence[Record]]) -> str:
     rows = []
     for name, records in group.items():
         first = records[0]
-        cells = [spread(values(records, m, question), digits) for m, (_, digits, _) in MEASURES.items()]
+        cells = [spread(values(records, m), digits) for m, (_, digits, _) in MEASURES.items()]
         rows.append([name, str(first.options["steps"]), f"{first.parameters / 1e6:.2f} M", *cells, str(len(records))])
     titles = [title for title, _, _ in MEASURES.values()]
-    text = f"## {title} (mean ± standard deviation over seeds)\n\n"
+    text = f"## {title} (test split, mean ± standard deviation over seeds)\n\n"
     text += table(["model", "steps", "parameters", *titles, "seeds"], rows)
     names = list(group)
     against = []
     for rival in names[1:]:
         found = [
             difference(
-                paired_difference(values(group[names[0]], m, question), values(group[rival], m, question)),
+                paired_difference(values(group[names[0]], m), values(group[rival], m)),
                 digits + (m == "psnr"),
             )
             for m, (_, digits, _) in MEASURES.items()
         ]
-        ratios = [_ratio(group[names[0]], group[rival], m, question) for m in ("ssim", "sam")]
+        ratios = [_ratio(group[names[0]], group[rival], m) for m in ("ssim", "sam")]
         against.append([f"{names[0]} − {rival}", *found, *ratios])
     text += "\nDifferences, paired by seed, with 95 % interval, and ratios of what is missing:\n\n"
     return text + table(["", *titles, "1−SSIM, ratio", "SAM, ratio"], against)
 
 
-def _ratio(first: Sequence[Record], second: Sequence[Record], measure: str, question: str) -> str:
+def _ratio(first: Sequence[Record], second: Sequence[Record], measure: str) -> str:
     """How much of the second's error the first has left."""
-    one, two = values(first, measure, question), values(second, measure, question)
+    one, two = values(first, measure), values(second, measure)
     if measure == "ssim":
         one, two = [1 - v for v in one], [1 - v for v in two]
     return f"{sum(one) / sum(two):.3f}"

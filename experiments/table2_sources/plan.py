@@ -47,7 +47,7 @@ PRESETS: Mapping[str, Preset] = {
         world=World(scenes=3, tile_size=64, scene_size=128), steps=4, seeds=(100, 101),
         smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2},
     ),
-    "cpu": Preset(world=World(), steps=2000, seeds=(100, 101, 102), smaller={}),
+    "cpu": Preset(world=World(scenes=96), steps=2000, seeds=(100, 101, 102), smaller={}),
     "gpu": Preset(
         world=World(scenes=48, tile_size=256, scene_size=1024), steps=6000, seeds=(100, 101, 102), smaller={"batch_size": 16},
     ),
