@@ -11,7 +11,7 @@ from rsspade.training.batches import Batch
 __all__ = ["generate", "step_noise", "variety_loss"]
 
 _DRAWS = 2
-_ENERGY, _CONTRAST = 0.5, 3.0
+_CONTRAST = 3.0
 _KEY = 0x5EED
 
 
@@ -43,7 +43,9 @@ def generate(generator: nn.Module, batch: Batch) -> tuple[Tensor, tuple[Tensor, 
     return image, (residuals, variance)
 
 
-def variety_loss(drawn: tuple[Tensor, Tensor], fake: Tensor, batch: Batch) -> Tensor:
+def variety_loss(
+    drawn: tuple[Tensor, Tensor], fake: Tensor, batch: Batch, *, energy: float = 0.5, likelihood: float = 1.0
+) -> Tensor:
     """How well the draws tell what the image is missing; moves nothing but what makes them.
 
     The energy score shapes the draws, over all scales and in their colours, but hardly minds a spread that is right on
@@ -54,7 +56,7 @@ def variety_loss(drawn: tuple[Tensor, Tensor], fake: Tensor, batch: Batch) -> Te
     image, valid = cut(fake.detach().float()), cut(batch.valid)
     missing, unit = cut(batch.optical) - image, brightness(image)
     score = losses.energy_score(_with_contrasts(residuals / unit[:, None]), _with_contrasts(missing / unit), valid)
-    return _ENERGY * score + losses.spread_likelihood(variance, missing, valid)
+    return energy * score + likelihood * losses.spread_likelihood(variance, missing, valid)
 
 
 def _with_contrasts(spectra: Tensor) -> Tensor:
