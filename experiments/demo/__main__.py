@@ -28,7 +28,7 @@ def stage(title: str, *arguments: object, program: tuple[str, ...] = ("rsspade",
 
 
 def main() -> None:
-    """A world; a sceptic's and a person's look at it; one of its scenes anew from GeoTIFFs; a generator and its scores."""
+    """A world, looked at and prepared anew; a generator, its scores and its page; what it is for: datasets, scenes, maps."""
     parser = argparse.ArgumentParser(prog="python -m experiments.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where to put everything (made anew)")
     parser.add_argument("--steps", type=int, default=150, help="of training (default: %(default)s)")
@@ -64,12 +64,24 @@ def main() -> None:
           program=("python", "train_gan.py"))  # fmt: skip
     stage("6. Its scores on places it has never seen, beside the mean image of each class", "evaluate", "--run", run,
           "--data", world)  # fmt: skip
+    stage("7. A page about it: pictures, curves, tables", "report", run, "--data", world, "--out", out / "report.html")
+    stage("8. An augmented dataset: a synthetic image of every training tile", "generate", "--run", run, "--data", world,
+          "--out", out / "synthetic")  # fmt: skip
+    sources = [a for s in ("s1", "lulc", "dem") for a in (f"--{s}", f"{world / s.upper()}/{scene}_*.tif")]
+    stage("9. One scene of any size as a cloud-optimised GeoTIFF", "scene", "--run", run, *sources,
+          "--landcover-scheme", "dynamic_world", "--out", out / "scene.tif")  # fmt: skip
+    stage("10. A network that maps land cover, trained for seconds on real and synthetic images together",
+          "--data", world, "--synthetic", out / "synthetic", "--out", out / "maps", "--steps", max(steps // 3, 2),
+          "--network.base_width", 8, "--lr", 0.01, program=("python", "-m", "segmentation.train"))  # fmt: skip
     print(
         f"\nAll of it took {time.perf_counter() - begin:.0f} s. Look at\n"
         f"  {out / 'tiles.png'}   what the sources show\n"
         f"  {world}/       the dataset: GeoTIFFs that any GIS opens, dataset.json, tiles.csv\n"
         f"  {out / 'check.json'}  what the check found\n"
         f"  {run}/samples/  what the generator made of the sources\n"
+        f"  {out / 'report.html'}  how good it is, in a browser\n"
+        f"  {out / 'scene.tif'}    a whole synthetic scene\n"
+        f"  {out / 'synthetic'}/   the augmented dataset\n"
         f"  {out / 'prepared'}/    the same from GeoTIFFs: replace them by your own"
     )
 

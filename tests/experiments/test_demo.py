@@ -17,9 +17,13 @@ def test_the_demo_runs_and_leaves_what_it_promises(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Nothing is wrong" in done.stdout
-    assert done.stdout.count("took") == 7  # each stage, and all of it
+    assert done.stdout.count("took") == 11  # each stage, and all of it
     assert (tmp_path / "demo" / "tiles.png").stat().st_size > 100_000
     assert len(DatasetFolder.open(tmp_path / "demo" / "prepared").rows) == 4
+    assert all(row.synthetic for row in DatasetFolder.open(tmp_path / "demo" / "synthetic").rows)
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
+    assert (tmp_path / "demo" / "scene.tif").stat().st_size > 100_000
+    assert (tmp_path / "demo" / "maps" / "metrics.jsonl").is_file()
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
