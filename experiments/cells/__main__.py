@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from experiments.cells.cell import Cell, Question, World
+from experiments.cells.cell import Cell, Question
 from experiments.cells.runner import Workshop
 from experiments.cells.work import work_on
 
@@ -19,9 +19,7 @@ def main() -> int:
     options = parser.parse_args()
     workshop = Workshop(options.out)
     asked = json.loads((options.out / "cells" / options.key / "cell.json").read_text(encoding="utf-8"))
-    cell = Cell(World(**asked["world"]), asked["options"])
-    questions = [Question.from_json(text) for text in options.question]
-    work_on(cell, workshop.folder(cell), questions, workshop.dataset)
+    work_on(workshop, Cell.from_json(asked), [Question.from_json(text) for text in options.question])
     return 0
 
 

@@ -1,5 +1,8 @@
 """What a cell is: a world, the options of a training, and, once it has run, its scores.
 
+The training is that of a generator, of a segmentation network (with the images of another cell's generator, where asked
+for), or the fit of the random forest that such a network must beat.
+
 A cell is found again by what was asked for (the world and the options given), so that an experiment that was interrupted
 repeats nothing and two experiments share what they have in common. What it was really trained with, defaults included,
 stands in its record; where a default has changed since, the record no longer counts.
@@ -8,40 +11,73 @@ stands in its record; where a default has changed since, the record no longer co
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from rsspade.config import SAME_RUN, TrainingConfig
+from experiments.cells.forest import ForestConfig
+from rsspade.config import TrainingConfig
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.options import flatten, unflatten
+from segmentation.config import SegmentationConfig
 
-__all__ = ["GENERATION", "Cell", "Question", "Record", "World"]
+__all__ = ["GENERATION", "WEIGHTS", "Cell", "Config", "Question", "Record", "Synthetic", "World", "effective"]
 
 GENERATION = 1
 """To be raised when a change of the code moves the results of a training: all earlier cells are then run anew."""
 
+Config = TrainingConfig | SegmentationConfig | ForestConfig
+_QUIET = {"tracker": "none", "resume": True, "keep_checkpoints": 1}
+_KINDS: Mapping[str, tuple[type[Any], Mapping[str, Any]]] = {
+    "generator": (TrainingConfig, {**_QUIET, "sample_tiles": 0}),
+    "segmentation": (SegmentationConfig, _QUIET),
+    "forest": (ForestConfig, {}),
+}
+"""What can be trained: its options, and those of them that every cell has."""
+
+WEIGHTS: Mapping[str, str] = {"generator": "generator", "segmentation": "model_last"}
+"""The folder in a run whose weights count: the last ones; to choose among those on the way would be luck."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A dataset of the built-in world, made once for all cells that name it."""
+    """A dataset of the built-in world, made once for all cells that name it.
+
+    Attributes:
+        images: Share of the training tiles that are there; of the others no file is, but their names, so that the split
+            stays what it is.
+        images_seed: Of that choice, which is the one of `segmentation.train --labels` with this seed.
+    """
 
     scenes: int = 24
     tile_size: int = 128
     scene_size: int = 512
     seed: int = 0
     variant: str = "a"
+    images: float = 1.0
+    images_seed: int = 0
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        return f"{self.variant}{self.seed}-{self.scenes}x{self.scene_size}-{self.tile_size}"
+        part = "" if self.images == 1 else f"-images{self.images:g}-{self.images_seed}"
+        return f"{self.variant}{self.seed}-{self.scenes}x{self.scene_size}-{self.tile_size}{part}"
+
+    @property
+    def whole(self) -> "World":
+        """The same with all training tiles."""
+        return dataclasses.replace(self, images=1.0, images_seed=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields; those of a part only where it is one, so that the keys of whole worlds stay what they were."""
+        left_out = ("images", "images_seed") if self.images == 1 else ()
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
 
     @property
     def arguments(self) -> list[str]:
         """Of `rsspade world`."""
-        values = {f.name.replace("_", "-"): getattr(self, f.name) for f in dataclasses.fields(self)}
+        values = {name.replace("_", "-"): value for name, value in self.whole.to_json().items()}
         return [*(word for name, value in values.items() for word in (f"--{name}", str(value))), "--oracle"]
 
 
@@ -51,7 +87,7 @@ class Question:
 
     Attributes:
         split: Of the dataset.
-        sources: That the model may see.
+        sources: That the model may see; none for a segmentation network, which sees what it was trained with.
         world: Another world than the cell's, of which the model has seen nothing.
     """
 
@@ -61,7 +97,7 @@ class Question:
 
     def __str__(self) -> str:
         where = "" if self.world is None else f"{self.world.name} "
-        return f"{where}{self.split} {'+'.join(self.sources)}"
+        return f"{where}{self.split} {'+'.join(self.sources)}".strip()
 
     def to_json(self) -> str:
         """For the command line of a worker."""
@@ -81,11 +117,15 @@ class Cell:
 
     Attributes:
         world: Its data.
-        options: Of `train_gan.py`, by dotted name; all that the experiment depends on should stand here.
+        options: Of its training script, by dotted name; all that the experiment depends on should stand here.
+        trains: `generator`, `segmentation` or `forest`.
+        synthetic: The images that a segmentation network sees beside the real ones.
     """
 
     world: World
     options: Mapping[str, Any]
+    trains: str = "generator"
+    synthetic: "Synthetic | None" = None
 
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401 (any option's value)
         """The same with other options; `__` stands for the dot."""
@@ -95,18 +135,59 @@ class Cell:
     @property
     def key(self) -> str:
         """Its name on the disk."""
-        asked = {
-            "generation": GENERATION,
-            "world": dataclasses.asdict(self.world),
-            "options": dict(sorted(self.options.items())),
-        }
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=list).encode()).hexdigest()[:16]
+        return _digest({"generation": GENERATION, **self.to_json()})
 
-    def config(self, data: Path, out: Path) -> TrainingConfig:
-        """What `train_gan.py` would make of it; refuses options that it would refuse."""
+    def to_json(self) -> dict[str, Any]:
+        """What was asked for; what a generator has no need of is left out, so that its key stays what it was."""
+        asked: dict[str, Any] = {"world": self.world.to_json(), "options": dict(self.options)}
+        if self.trains != "generator":
+            asked["trains"] = self.trains
+        if self.synthetic is not None:
+            asked["synthetic"] = self.synthetic.to_json()
+        return asked
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_json` made."""
+        made = content.get("synthetic")
+        return cls(
+            World(**content["world"]), content["options"], content.get("trains", "generator"),
+            None if made is None else Synthetic(Cell.from_json(made["generator"]), made["samples"]),
+        )  # fmt: skip
+
+    def config(self, data: Path, out: Path, synthetic: Path | None = None) -> Config:
+        """What the training script would make of it; refuses options that it would refuse."""
+        kind, always = _KINDS[self.trains]
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
-        quiet = {"tracker": "none", "sample_tiles": 0, "resume": True, "keep_checkpoints": 1}
-        return unflatten(TrainingConfig, {**quiet, **options, "data": str(data), "out": str(out)})
+        places = {"data": str(data), "out": str(out), "synthetic": None if synthetic is None else str(synthetic)}
+        made: Config = unflatten(kind, {**always, **options, **places})
+        return made
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """The images that the generator of a cell makes of all training tiles of its (whole) world.
+
+    Attributes:
+        generator: The cell.
+        samples: Images per tile; 1 for the deterministic one.
+    """
+
+    generator: Cell
+    samples: int = 1
+
+    @property
+    def key(self) -> str:
+        """Its name on the disk."""
+        return _digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """What was asked for."""
+        return {"generator": self.generator.to_json(), "samples": self.samples}
+
+
+def _digest(asked: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -117,12 +198,16 @@ class Record:
         world: Of the cell.
         options: Of the cell.
         config: All options of the training, defaults included, but for those that move no weight.
-        parameters: Of the generator.
+        parameters: Of the network; nodes of a forest.
         machine: Cores and architecture.
         date: When its training ended.
         commit: Of the code.
         seconds: That its training took, on a machine that may have had other things to do.
         scores: By question.
+        trains: Of the cell.
+        synthetic: Of the cell.
+        generator: As `config`, of the generator whose images it saw.
+        curve: Validations on the way: step, epoch, mIoU and accuracy.
     """
 
     world: Mapping[str, Any]
@@ -134,20 +219,37 @@ class Record:
     commit: str
     seconds: float
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    trains: str = "generator"
+    synthetic: Mapping[str, Any] | None = None
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ()
 
     @property
     def cell(self) -> Cell:
         """The cell that this is the record of."""
-        return Cell(World(**self.world), self.options)
+        return Cell.from_json(dataclasses.asdict(self))
 
     def is_current(self) -> bool:
         """Whether today's defaults would train the same; options that are new since then must be at their default."""
-        now = effective(self.cell.config(Path("data"), Path("run")))
-        return all(name in now and now[name] == value for name, value in self.config.items())
+        cell = self.cell
+        pairs = [(self.config, cell)]
+        if cell.synthetic is not None:
+            pairs.append((self.generator, cell.synthetic.generator))
+        for config, trained in pairs:
+            now = effective(trained.config(Path("data"), Path("run")))
+            if any(name not in now or now[name] != value for name, value in config.items()):
+                return False
+        return True
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields; those that a generator has no use for only where they say something."""
+        content = dataclasses.asdict(self)
+        idle = {"trains": "generator", "synthetic": None, "generator": {}, "curve": ()}
+        return {name: value for name, value in content.items() if name not in idle or value != idle[name]}
 
     def write(self, path: Path) -> None:
         """Keep it."""
-        write_bytes_atomically(path, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode())
+        write_bytes_atomically(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -155,9 +257,9 @@ class Record:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def effective(config: TrainingConfig) -> dict[str, Any]:
+def effective(config: Config) -> dict[str, Any]:
     """The options that move weights, as JSON holds them."""
-    left_out = SAME_RUN | {"resume", "resume_from", "eval_every"}
+    left_out = config.same_run | {"resume", "resume_from", "eval_every"}
     plain = {name: value for name, value in flatten(config).items() if name not in left_out}
     found: dict[str, Any] = json.loads(json.dumps(plain))
     return found

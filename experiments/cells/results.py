@@ -1,7 +1,6 @@
 """`results.json`: the cells of an experiment and what was concluded, so that anyone can go on from them."""
 
 import argparse
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +45,7 @@ def open_workshop(options: argparse.Namespace) -> Workshop:
 
 def write_results(path: Path, conclusions: Mapping[str, Any], records: Sequence[Record]) -> None:
     """Keep the conclusions and, once each, the cells they rest on."""
-    cells = {record.cell.key: dataclasses.asdict(record) for record in records}
+    cells = {record.cell.key: record.to_json() for record in records}
     content = {**conclusions, "cells": [cells[key] for key in sorted(cells)]}
     write_bytes_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     print(f"Wrote {path}")

@@ -1,6 +1,7 @@
 """Run cells: several at a time, each in a process of its own, again and again until all are there.
 
     OUT/worlds/NAME/          datasets
+    OUT/synthetic/KEY/        what a generator made of one
     OUT/cells/KEY/cell.json   what was asked for
     OUT/cells/KEY/run/        the run folder of its training
     OUT/cells/KEY/record.json its scores, once it has run
@@ -18,13 +19,15 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 
-from experiments.cells.cell import Cell, Question, Record, World
+from experiments.cells.cell import WEIGHTS, Cell, Question, Record, Synthetic, World
+from experiments.cells.datasets import keep_images, make_synthetic, make_world
 from rsspade.data.geotiff import write_bytes_atomically
+from rsspade.data.manifest import DatasetFolder
 
 __all__ = ["Request", "Workshop"]
 
@@ -50,14 +53,30 @@ class Workshop:
     def dataset(self, world: World) -> Path:
         """The dataset of a world, made when it is not there."""
         path = self.out / "worlds" / world.name
+        if world != world.whole:
+            self.dataset(world.whole)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_dir():
                 print(f"world {world.name}", flush=True)
-                command = [sys.executable, "-m", "rsspade", "world", str(path), *world.arguments]
-                subprocess.run(
-                    [*command, "--workers", str(max(self.workers, 1))], check=True, stdout=subprocess.DEVNULL
-                )
+                if world == world.whole:
+                    make_world(world, path, workers=max(self.workers, 1))
+                else:
+                    whole = DatasetFolder.open(self.dataset(world.whole))
+                    keep_images(whole, path, share=world.images, seed=world.images_seed)
+        return path
+
+    def synthetic(self, synthetic: Synthetic) -> Path:
+        """The images of a generator, which is trained where its weights are not here."""
+        from experiments.cells.work import work_on
+
+        path, cell = self.out / "synthetic" / synthetic.key, synthetic.generator
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.is_dir():
+                work_on(self, cell, ())
+                data = self.dataset(cell.world.whole)
+                make_synthetic(self.weights(cell), data, path, samples=synthetic.samples)
         return path
 
     def take_over(self, records: Iterable[Mapping[str, object]]) -> int:
@@ -73,8 +92,8 @@ class Workshop:
         return taken
 
     def weights(self, cell: Cell) -> Path:
-        """The generator of a cell that ran here."""
-        return self.folder(cell) / "run" / "generator"
+        """The last weights of a cell that ran here."""
+        return self.folder(cell) / "run" / WEIGHTS[cell.trains]
 
     def folder(self, cell: Cell) -> Path:
         """Where a cell lives."""
@@ -118,8 +137,7 @@ class Workshop:
         from experiments.cells.work import work_on
 
         for cell, questions in requests:
-            self.folder(cell).mkdir(parents=True, exist_ok=True)
-            work_on(cell, self.folder(cell), questions, self.dataset)
+            work_on(self, cell, questions)
 
     def _make_all(self, requests: Sequence[Request]) -> None:
         stop = threading.Event()
@@ -138,8 +156,7 @@ class Workshop:
             return
         folder = self.folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        asked = {"world": asdict(cell.world), "options": dict(cell.options)}
-        write_bytes_atomically(folder / "cell.json", json.dumps(asked, indent=1).encode())
+        write_bytes_atomically(folder / "cell.json", json.dumps(cell.to_json(), indent=1).encode())
         words = [word for question in questions for word in ("--question", question.to_json())]
         command = [sys.executable, "-m", "experiments.cells", str(self.out), cell.key, *words]
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
@@ -159,12 +176,13 @@ class Workshop:
         with contextlib.suppress(OSError):
             record = Record.read(folder / "record.json")
             score = record.scores[str(questions[0])]
-            print(
-                f"{cell.key}  {score['psnr']:.2f} {score['ssim']:.4f} {score['sam_rad']:.4f}  "
-                f"{time.perf_counter() - start:.0f} s  {_short(cell)}",
-                flush=True,
-            )
+            shown = " ".join(f"{score[name]:.4f}" for name in HEADLINE if name in score)
+            print(f"{cell.key}  {shown}  {time.perf_counter() - start:.0f} s  {_short(cell)}", flush=True)
+
+
+HEADLINE = ("psnr", "ssim", "sam_rad", "miou", "accuracy")
 
 
 def _short(cell: Cell) -> str:
-    return " ".join(f"{name}={value}" for name, value in cell.options.items())
+    own = "" if cell.trains == "generator" else f"{cell.trains} "
+    return own + " ".join(f"{name}={value}" for name, value in cell.options.items())

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-__all__ = ["Difference", "mean_and_spread", "paired_difference"]
+__all__ = ["Difference", "detectable_difference", "holm", "mean_and_spread", "paired_difference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,30 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     reach = float(stats.t.ppf(0.975, pairs - 1)) * error
     p_value = float(2 * stats.t.sf(abs(mean) / error, pairs - 1))
     return Difference(mean, mean - reach, mean + reach, p_value, pairs)
+
+
+def detectable_difference(first: Sequence[float], second: Sequence[float], *, power: float = 0.8) -> float:
+    """The smallest true difference that a two-sided paired t-test at 5 % finds with this power.
+
+    By the spread of the differences that was seen, and as many pairs; NaN with fewer than two.
+    """
+    pairs = len(first)
+    if pairs < 2:
+        return math.nan
+    error = float(np.std(np.subtract(first, second), ddof=1)) / math.sqrt(pairs)
+    limit = float(stats.t.ppf(0.975, pairs - 1))
+
+    def missing(shift: float) -> float:
+        """Of the power, at a true difference of so many standard errors; the far tail adds nothing that counts."""
+        return float(stats.nct.cdf(limit, pairs - 1, shift)) - (1 - power)
+
+    return error * float(optimize.brentq(missing, 0.0, 1.5 * limit + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several tests, raised so that even one false find among all is as rare as each says (Holm 1979)."""
+    order = np.argsort(p_values)
+    raised = np.maximum.accumulate([min((len(order) - n) * p_values[i], 1.0) for n, i in enumerate(order)])
+    found = np.empty(len(order))
+    found[order] = raised
+    return [float(p) for p in found]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from experiments.cells.statistics import Difference, mean_and_spread
 
-__all__ = ["difference", "spread", "table"]
+__all__ = ["difference", "number", "spread", "table"]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -21,5 +21,12 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def difference(found: Difference, digits: int) -> str:
-    """`+0.21 (+0.10 … +0.32)`: mean and 95 % interval."""
+    """`+0.21 (+0.10 … +0.32)`: mean and 95 % interval, where there is one."""
+    if math.isnan(found.low):
+        return f"{found.mean:+.{digits}f}"
     return f"{found.mean:+.{digits}f} ({found.low:+.{digits}f} … {found.high:+.{digits}f})"
+
+
+def number(value: float, form: str) -> str:
+    """A number in this form; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:{form}}"

@@ -1,76 +1,70 @@
 """The work on one cell: train it, score it, keep the record."""
 
 import dataclasses
-import shutil
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 from filelock import FileLock
 
-from experiments.cells.cell import Cell, Question, Record, World, effective
+from experiments.cells import trainings
+from experiments.cells.cell import Cell, Question, Record, effective
 from experiments.cells.machine import commit, machine
 from rsspade.data.manifest import DatasetFolder
-from rsspade.evaluation import evaluate
-from rsspade.models import RSSpade
-from rsspade.training.loop import train
+
+if TYPE_CHECKING:
+    from experiments.cells.runner import Workshop
 
 __all__ = ["work_on"]
 
-KEPT = (
-    "psnr", "ssim", "sam_rad", "mae", "rmse", "ergas", "reflectance", "per_band", "per_class", "clipped", "tiles",
-    "split_sha256",
-)  # fmt: skip
-"""What is kept of an evaluation."""
 
-
-def work_on(cell: Cell, folder: Path, questions: Sequence[Question], dataset_of: Callable[[World], Path]) -> None:
+def work_on(workshop: "Workshop", cell: Cell, questions: Sequence[Question]) -> None:
     """One cell to its `record.json`; only what is not there yet is done, by one process at a time."""
-    data = dataset_of(cell.world)
+    folder = workshop.folder(cell)
+    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         path = folder / "record.json"
-        if path.is_file() and (folder / "run" / "generator").is_dir():
-            record = Record.read(path)
-        else:
-            record = _train(cell, data, folder)
-        _score(record, folder, questions, dataset_of).write(path)
+        record = Record.read(path) if path.is_file() else None
+        if record is None or not trainings.is_trained(cell, folder / "run"):
+            # The scores of an earlier record stay: they are of a training with the same options.
+            scores = {} if record is None else record.scores
+            record = dataclasses.replace(_train(workshop, cell), scores=scores)
+        _score(workshop, record, questions).write(path)
 
 
-def _train(cell: Cell, data: Path, folder: Path) -> Record:
+def _train(workshop: "Workshop", cell: Cell) -> Record:
     """Train, or go on training."""
-    config = cell.config(data, folder / "run")
-    # The last weights are what counts; validating on the way would choose among them by luck.
-    config = dataclasses.replace(config, eval_every=config.steps, save_every=min(config.save_every, config.steps))
+    made, seen = None, {}
+    if cell.synthetic is not None:
+        made = workshop.synthetic(cell.synthetic)
+        seen = effective(cell.synthetic.generator.config(made, made))
+    config = cell.config(workshop.dataset(cell.world), workshop.folder(cell) / "run", made)
     start = time.perf_counter()
-    code = train(config)
-    if code != 0:
-        raise SystemExit(code)
-    shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)  # the weights stay
-    model = RSSpade.from_pretrained(folder / "run" / "generator")
+    trained = trainings.train(cell, config)
     return Record(
-        world=dataclasses.asdict(cell.world),
-        options=dict(cell.options),
+        **cell.to_json(),
         config=effective(config),
-        parameters=sum(p.numel() for p in model.network.parameters()),
+        parameters=trained.parameters,
         machine=machine(),
         date=time.strftime("%Y-%m-%d"),
         commit=commit(),
         seconds=round(time.perf_counter() - start, 1),
+        generator=seen,
+        curve=trained.curve,
     )
 
 
-def _score(record: Record, folder: Path, questions: Sequence[Question], dataset_of: Callable[[World], Path]) -> Record:
+def _score(workshop: "Workshop", record: Record, questions: Sequence[Question]) -> Record:
     """Answer the questions that the record does not answer yet."""
-    model = RSSpade.from_pretrained(folder / "run" / "generator")
-    accelerator = Accelerator(cpu=True)
+    asked = [question for question in questions if str(question) not in record.scores]
+    if not asked:
+        return record
+    cell = record.cell
+    answer = trainings.answerer(
+        cell, workshop.dataset(cell.world), workshop.folder(cell) / "run", Accelerator(cpu=True)
+    )
     scores: dict[str, Any] = dict(record.scores)
-    for question in questions:
-        if str(question) not in scores:
-            dataset = DatasetFolder.open(dataset_of(question.world or record.cell.world))
-            found = evaluate(
-                model, dataset, accelerator, split=question.split, sources=question.sources, with_baselines=False
-            )
-            scores[str(question)] = {name: found.summary[name] for name in KEPT if name in found.summary}
+    for question in asked:
+        scores[str(question)] = answer(DatasetFolder.open(workshop.dataset(question.world or cell.world)), question)
     return dataclasses.replace(record, scores=scores)

@@ -6,15 +6,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.cells.cell import Cell, Question, Record, World
+from experiments.cells.cell import Cell, Question, Record, Synthetic, World
 from experiments.cells.results import write_results
 from experiments.cells.runner import Workshop
-from experiments.cells.statistics import mean_and_spread, paired_difference
+from experiments.cells.statistics import detectable_difference, holm, mean_and_spread, paired_difference
 from experiments.cells.tables import difference, table
+from rsspade.data.manifest import DatasetFolder
+from segmentation.labels import open_tiles
+from segmentation.mixing import refuse_synthetic_set
+from segmentation.parts import Data
 
 TINY = Cell(
     World(scenes=3, tile_size=64, scene_size=64),
@@ -22,6 +27,14 @@ TINY = Cell(
      "generator.base_width": 4, "generator.depth": 2},
 )  # fmt: skip
 VAL, TEST = Question("val"), Question("test", ("s1",))
+MAPS = Question("test", ())
+HALF = dataclasses.replace(TINY, world=World(scenes=4, tile_size=64, scene_size=128, images=0.5, images_seed=3))
+SEGMENTER = Cell(
+    HALF.world.whole,
+    {"steps": 30, "eval_every": 15, "batch_size": 2, "lr": 1e-2, "seed": 3, "labels": 0.5, "network.base_width": 4,
+     "network.depth": 2},
+    "segmentation", Synthetic(HALF),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +120,93 @@ def test_one_pair_has_no_interval():
 def test_tables_are_markdown():
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
     assert difference(paired_difference([1.0, 2.0], [0.5, 1.5]), 2) == "+0.50 (+0.50 … +0.50)"
+
+
+def test_keys_of_generators_are_those_of_records_that_were_made_before_other_cells_were():
+    assert TINY.key == "477929c69c738e27"
+    plain = Cell(World(), {"steps": 2000, "lr": 2e-3, "seed": 100, "sources": ["s1", "dem"]})
+    assert plain.key == "4716155e0d7ec322"
+    assert plain.to_json().keys() == {"world", "options"}
+    assert str(TEST) == "test s1"
+
+
+def test_a_part_of_a_world_holds_the_tiles_that_a_segmentation_network_with_few_labels_learns_from(workshop, tmp_path):
+    whole, part = (DatasetFolder.open(workshop.dataset(world)) for world in (HALF.world.whole, HALF.world))
+    assert part.rows == whole.rows
+    assert part.info.split == whole.info.split
+    kept = {row.tile for row in open_tiles(part, "train", ("s2",)).rows}
+    config = SEGMENTER.config(whole.path, tmp_path)
+    data = Data(config, torch.device("cpu"))
+    assert kept == {whole.in_split("train")[n].tile for n in data.real}
+    for row in whole.rows:
+        there = row.split != "train" or row.tile in kept
+        assert all(part.has(name, row.tile) == there for name in ("s2", "s1", "lulc", "dem"))
+    assert part.info.statistics != whole.info.statistics
+
+
+@pytest.fixture(scope="module")
+def segmented(workshop):
+    (found,) = workshop.run([SEGMENTER], [MAPS])
+    return found
+
+
+def test_a_segmentation_network_is_trained_on_what_a_generator_makes_and_scored(workshop, segmented):
+    assert 0 < segmented.scores[str(MAPS)]["miou"] < segmented.scores[str(MAPS)]["accuracy"] < 1
+    assert [point["step"] for point in segmented.curve] == [15, 30]
+    assert segmented.cell == SEGMENTER
+    synthetic = DatasetFolder.open(workshop.out / "synthetic" / SEGMENTER.synthetic.key)
+    whole = DatasetFolder.open(workshop.dataset(SEGMENTER.world))
+    refuse_synthetic_set(whole, synthetic)  # nothing of it leaks
+    assert {row.parent for row in synthetic.rows} == {row.tile for row in whole.in_split("train")}
+
+
+def test_a_finished_segmentation_network_is_found_again_here_and_elsewhere(workshop, segmented, tmp_path, monkeypatch):
+    write_results(tmp_path / "results.json", {"experiment": "test"}, [segmented])
+    content = json.loads((tmp_path / "results.json").read_text())
+    elsewhere = Workshop(tmp_path / "elsewhere", workers=0)
+    assert elsewhere.take_over(content["cells"]) == 1
+    monkeypatch.setattr(Workshop, "_make_here", lambda *_: pytest.fail("the cell was run again"))
+    assert workshop.run([SEGMENTER], [MAPS]) == [segmented]
+    assert elsewhere.run([SEGMENTER], [MAPS])[0].scores == segmented.scores
+
+
+def test_a_record_no_longer_counts_where_a_default_of_its_generator_has_changed(segmented):
+    assert segmented.is_current()
+    assert not dataclasses.replace(segmented, generator={**segmented.generator, "loss.l1": 7.0}).is_current()
+
+
+def test_a_generator_that_is_known_by_its_record_alone_is_trained_for_its_images_and_keeps_its_scores(
+    workshop, segmented, tmp_path
+):
+    elsewhere = Workshop(tmp_path, workers=0)
+    (tmp_path / "worlds").mkdir()
+    for world in (HALF.world, HALF.world.whole):
+        (tmp_path / "worlds" / world.name).symlink_to(workshop.dataset(world))
+    known = dataclasses.replace(Record.read(workshop.folder(HALF) / "record.json"), scores={"val": {"psnr": 1.0}})
+    elsewhere.take_over([known.to_json()])
+    elsewhere.synthetic(SEGMENTER.synthetic)
+    assert elsewhere.weights(HALF).is_dir()
+    assert Record.read(elsewhere.folder(HALF) / "record.json").scores == known.scores
+
+
+def test_a_forest_is_a_cell_too(workshop):
+    cell = Cell(HALF.world.whole, {"labels": 1.0, "pixels": 400, "trees": 4, "seed": 1}, "forest")
+    (found,) = workshop.run([cell], [MAPS])
+    assert found.scores[str(MAPS)]["accuracy"] > 0.2
+    assert found.parameters > 2
+    assert workshop.run([cell], [MAPS]) == [found]
+
+
+def test_the_detectable_difference_is_found_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=10)
+    shift = detectable_difference(first, np.zeros(10))
+    spread = float(np.std(first, ddof=1))
+    draws = rng.normal(shift, spread, size=(20_000, 10))
+    assert np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05) == pytest.approx(0.8, abs=0.01)
+    assert math.isnan(detectable_difference([1.0], [0.0]))
+
+
+def test_p_values_of_several_tests_are_raised_in_order():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.6]) == [1.0, 1.0]

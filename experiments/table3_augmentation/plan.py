@@ -1,0 +1,202 @@
+"""Which cells the question consists of, and which of them are held against each other."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.cells.cell import Cell, Question, Synthetic, World
+
+__all__ = ["CONTRASTS", "PARTS", "PRESETS", "REGIMES", "Contrast", "Preset", "arms", "questions"]
+
+REGIMES = {
+    "all": "all labels",
+    "few": "the same {few} for everything",
+    "sources": "{few} of the clear images, sources of all tiles",
+}
+"""How much there is. `few`: the generator is trained on, and makes images of, the few labelled tiles. `sources`: it is
+trained on the same few, but makes images of all training tiles, which have radar, land cover and relief."""
+
+GENERATOR: Mapping[str, Any] = {
+    "model": "rs_spade", "loss.adversarial": 0.0, "source_dropout": 0.0, "batch_size": 4, "lr": 2e-3,
+}  # fmt: skip
+"""As in the tables of the generators, but with the head that draws several images of a place."""
+
+SEGMENTER: Mapping[str, Any] = {
+    "model": "rs_unet", "network.base_width": 8, "loader.crop_size": 64, "batch_size": 8, "lr": 1e-2,
+    "optimizer.ema_decay": 0.98,
+}  # fmt: skip
+"""Of the small size; trained on crops, which are drawn anew each time, flipped and turned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """The size of the experiment.
+
+    Attributes:
+        world: Its data.
+        fresh: Another world; every network is scored on its train split too, which nothing has seen: the test split of
+            the first has few scenes.
+        steps: Of a network that is trained on real tiles alone; at equal epochs, 1:1 takes twice as many.
+        evaluations: On the way.
+        generator_steps: Of a generator.
+        few: Share of the training tiles where there are few.
+        shares: Shares between few and all.
+        seeds: Of the core; the first `factor_seeds` of them, of the factors.
+        factor_seeds: How many.
+        forest: Pixels and trees of the forest.
+        segmenter: Options of the network.
+        generator: Options of the generator beside `GENERATOR`.
+    """
+
+    world: World
+    fresh: World
+    steps: int
+    evaluations: int
+    generator_steps: int
+    few: float
+    shares: tuple[float, ...]
+    seeds: tuple[int, ...]
+    factor_seeds: int
+    forest: Mapping[str, Any]
+    segmenter: Mapping[str, Any]
+    generator: Mapping[str, Any]
+
+
+PRESETS: Mapping[str, Preset] = {
+    "toy": Preset(
+        world=World(scenes=3, tile_size=64, scene_size=128), fresh=World(scenes=3, tile_size=64, scene_size=128, seed=1000),
+        steps=20, evaluations=2, generator_steps=2, few=0.5, shares=(0.75,), seeds=(100, 101), factor_seeds=1,
+        forest={"pixels": 400, "trees": 4},
+        segmenter={**SEGMENTER, "network.base_width": 4, "network.depth": 2, "batch_size": 2, "optimizer.ema_decay": 0.0},
+        generator={"generator.base_width": 4, "generator.depth": 3, "batch_size": 1},
+    ),
+    "cpu": Preset(
+        world=World(), fresh=World(scenes=12, seed=1000), steps=1000, evaluations=8, generator_steps=1000, few=0.1,
+        shares=(0.5, 0.25), seeds=tuple(range(100, 110)), factor_seeds=5, forest={}, segmenter=SEGMENTER, generator={},
+    ),
+    # As in the paper: 1558 training tiles (here 1552) of 256 px, 50 epochs of them, the whole width, whole tiles.
+    "gpu": Preset(
+        world=World(scenes=139, tile_size=256, scene_size=1024), fresh=World(scenes=24, tile_size=256, scene_size=1024, seed=1000),
+        steps=50 * 1552 // 16, evaluations=50, generator_steps=6000, few=0.1, shares=(0.5, 0.25),
+        seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
+        segmenter={"model": "rs_unet", "batch_size": 16, "lr": 1e-3}, generator={"batch_size": 16},
+    ),
+}  # fmt: skip
+
+PARTS = ("core", "ratio", "samples", "labels", "augmentation")
+RATIOS = (0.25, 0.5, 2.0)
+SAMPLES = 4
+
+
+def questions(preset: Preset, cell: Cell) -> tuple[Question, ...]:
+    """What a cell is asked; the first is what the experiment is decided by."""
+    if cell.trains == "generator":
+        return (Question("test"),)
+    return Question("train", (), preset.fresh), Question("test", ())
+
+
+def generator(preset: Preset, seed: int, share: float) -> Cell:
+    """A generator that has seen this share of the training tiles."""
+    world = preset.world if share == 1 else dataclasses.replace(preset.world, images=share, images_seed=seed)
+    return Cell(world, {**GENERATOR, **preset.generator, "steps": preset.generator_steps, "seed": seed})
+
+
+def true(preset: Preset, seed: int, share: float, *, longer: int = 1, **options: Any) -> Cell:  # noqa: ANN401
+    """Real tiles alone."""
+    steps = {"steps": longer * preset.steps, "eval_every": max(preset.steps // preset.evaluations, 1)}
+    named = {name.replace("__", "."): value for name, value in options.items()}
+    return Cell(preset.world, {**preset.segmenter, **steps, "labels": share, "seed": seed, **named}, "segmentation")
+
+
+def mix(
+    preset: Preset, seed: int, share: float, *, longer: int = 1, ratio: float = 1.0, samples: int = 1, parents: str = "all"
+) -> Cell:  # fmt: skip
+    """Real and synthetic tiles, the latter of all training tiles or of the labelled ones."""
+    cell = true(preset, seed, share, longer=longer, ratio=ratio, parents=parents)
+    return dataclasses.replace(cell, synthetic=Synthetic(generator(preset, seed, share), samples))
+
+
+def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
+    """The cells of a part with one seed, by name; those that others wait for come first."""
+    few, cells = preset.few, dict[str, Cell]()
+    if part == "core":
+        cells |= {"generator all": generator(preset, seed, 1.0), "generator few": generator(preset, seed, few)}
+        cells |= {"true all": true(preset, seed, 1.0), "true few": true(preset, seed, few)}
+        for name, longer in (("steps", 1), ("epochs", 2)):
+            cells[f"mix all {name}"] = mix(preset, seed, 1.0, longer=longer)
+            cells[f"mix few {name}"] = mix(preset, seed, few, longer=longer, parents="labelled")
+            cells[f"mix sources {name}"] = mix(preset, seed, few, longer=longer)
+        for name, share in (("all", 1.0), ("few", few)):
+            options = {**preset.forest, "labels": share, "seed": seed}
+            cells[f"forest {name}"] = Cell(preset.world, options, "forest")
+    if part == "ratio":
+        cells |= {f"ratio {ratio:g}": mix(preset, seed, few, ratio=ratio) for ratio in RATIOS}
+    if part == "samples":
+        cells[f"samples {SAMPLES}"] = mix(preset, seed, few, samples=SAMPLES)
+    if part == "labels":
+        for share in preset.shares:
+            cells[f"true {share:.0%}"] = true(preset, seed, share)
+            cells[f"mix {share:.0%}"] = mix(preset, seed, share)
+    if part == "augmentation":
+        for name, share in (("all", 1.0), ("few", few)):
+            cells[f"true {name} twice"] = true(preset, seed, share, longer=2)
+            cells[f"true {name} still"] = true(preset, seed, share, loader__flips=False, loader__turns=False)
+    return cells
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms that differ in one thing.
+
+    Attributes:
+        part: Of the experiment.
+        title: What is compared.
+        first: Name of an arm.
+        second: Of the one that is taken off.
+    """
+
+    part: str
+    title: str
+    first: str
+    second: str
+
+
+def _contrasts() -> tuple[Contrast, ...]:
+    found = []
+    for regime, title in REGIMES.items():
+        real = "true all" if regime == "all" else "true few"
+        for name in ("steps", "epochs"):
+            found.append(Contrast("core", f"{title}, equal {name}: Mix − True", f"mix {regime} {name}", real))
+    reference = "mix sources steps"
+    for ratio in RATIOS:
+        found.append(Contrast("ratio", f"{ratio:g} synthetic per real − 1 per real", f"ratio {ratio:g}", reference))
+        found.append(Contrast("ratio", f"{ratio:g} synthetic per real − True", f"ratio {ratio:g}", "true few"))
+    found.append(Contrast("samples", f"{SAMPLES} images per tile − 1", f"samples {SAMPLES}", reference))
+    found.append(Contrast("samples", f"{SAMPLES} images per tile − True", f"samples {SAMPLES}", "true few"))
+    shares = sorted({share for preset in PRESETS.values() for share in preset.shares}, reverse=True)
+    for share in shares:
+        found.append(
+            Contrast("labels", f"{share:.0%} of the clear images: Mix − True", f"mix {share:.0%}", f"true {share:.0%}")
+        )
+    for name, title in (("all", REGIMES["all"]), ("few", "{few} of the labels")):
+        found.append(
+            Contrast("augmentation", f"{title}: True for twice the steps − True", f"true {name} twice", f"true {name}")
+        )
+        found.append(
+            Contrast(
+                "augmentation", f"{title}: True − True without flips and turns", f"true {name}", f"true {name} still"
+            )
+        )
+    for regime, title in REGIMES.items():
+        real = "true all twice" if regime == "all" else "true few twice"
+        found.append(
+            Contrast(
+                "augmentation", f"{title}: Mix at equal epochs − True for as many steps", f"mix {regime} epochs", real
+            )
+        )
+    return tuple(found)
+
+
+CONTRASTS = _contrasts()
+"""All of them; those of the core are what the experiment is about, all others say why."""

@@ -1,0 +1,209 @@
+"""`RESULTS.md` of the experiment: scores, paired differences, classes, speed, and what could have been seen at all."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.cells.cell import Question, Record
+from experiments.cells.statistics import Difference, detectable_difference, holm, paired_difference
+from experiments.cells.tables import difference, number, spread, table
+from experiments.table3_augmentation.plan import CONTRASTS, PARTS, REGIMES, Contrast, Preset
+
+__all__ = ["Found", "steps_to_reach", "write_report"]
+
+Found = dict[str, dict[int, Record]]
+"""Arm -> seed -> record."""
+
+RARE = 0.03
+"""A class with less than this share of the scored pixels is called rare."""
+
+PAPER = "The paper, on its own data, one training each: mIoU .467 (True) → .480 (Mix), accuracy .734 → .746."
+TITLES = {
+    "ratio": "How many synthetic tiles per real one",
+    "samples": "How many images of each tile",
+    "labels": "How many labels",
+    "augmentation": "The same budget of plain augmentation",
+}
+
+
+def write_report(path: Path, conclusions: Mapping[str, Any], preset: Preset, found: Found, *, maps: bool) -> None:
+    """Write the tables."""
+    fresh, test = Question("train", (), preset.fresh), Question("test", ())
+    head = (
+        f"<!-- made by python -m experiments.table3_augmentation --preset {conclusions['preset']} -->\n\n"
+        f"Built-in world, {conclusions['date']}, {conclusions['machine']}, preset `{conclusions['preset']}`. Mean ± standard "
+        f"deviation over seeds; differences are paired by seed, with 95 % interval. mIoU is decided on a fresh world "
+        f"({preset.fresh.name}) that no network and no generator has seen; the test split stands beside it.\n\n{PAPER}\n"
+    )
+    sections = [
+        head, _scores(found, fresh, test), _core(found, preset, fresh), _speed(found, preset),
+        *_classes(found, preset, fresh), _generators(found),
+        *(_factor(part, found, preset, fresh) for part in PARTS[1:]),
+        "## Figures\n\n![validation mIoU on the way](curves.png)\n" + ("\n![maps](maps.png)\n" if maps else ""),
+    ]  # fmt: skip
+    path.write_text("\n".join(section for section in sections if section), encoding="utf-8")
+    print(f"Wrote {path}")
+
+
+def values(records: Mapping[int, Record], question: Question, measure: str) -> list[float]:
+    """A measure of each record, in the order of seeds."""
+    return [float(records[seed].scores[str(question)][measure]) for seed in sorted(records)]
+
+
+def pairs(found: Found, contrast: Contrast, question: Question, measure: str) -> tuple[list[float], list[float]]:
+    """A measure of both arms, of the seeds that both have."""
+    first, second = found.get(contrast.first, {}), found.get(contrast.second, {})
+    seeds = sorted(first.keys() & second.keys())
+    one, other = ({seed: records[seed] for seed in seeds} for records in (first, second))
+    return values(one, question, measure), values(other, question, measure)
+
+
+def _titled(text: str, preset: Preset) -> str:
+    return text.format(few=f"{preset.few:.0%}".replace("%", " %"))
+
+
+def _scores(found: Found, fresh: Question, test: Question) -> str:
+    rows = []
+    for name, records in found.items():
+        first = next(iter(records.values()))
+        if first.trains == "generator":
+            continue
+        rows.append(
+            [name, str(first.options.get("steps", "–")), spread(values(records, fresh, "miou"), 4),
+             spread(values(records, fresh, "accuracy"), 4), spread(values(records, test, "miou"), 4),
+             spread(values(records, test, "accuracy"), 4), str(len(records))]
+        )  # fmt: skip
+    head = ["arm", "steps", "mIoU, fresh world", "accuracy", "mIoU, test split", "accuracy", "seeds"]
+    return "## Scores\n\n" + table(head, rows)
+
+
+def verdict(found: Difference, p_value: float) -> str:
+    """In a word."""
+    if math.isnan(p_value):
+        return "too few seeds"
+    if p_value >= 0.05:
+        return "no clear difference"
+    return "helps" if found.mean > 0 else "harms"
+
+
+def _core(found: Found, preset: Preset, question: Question) -> str:
+    """Mix against True, the six comparisons that the experiment is about."""
+    entries = []
+    for contrast in CONTRASTS:
+        mixed, real = pairs(found, contrast, question, "miou")
+        if contrast.part == "core" and mixed:
+            entries.append((contrast, mixed, real, paired_difference(mixed, real)))
+    if not entries:
+        return ""
+    raised = holm([d.p_value for *_, d in entries]) if len(entries[0][1]) > 1 else [math.nan] * len(entries)
+    rows = []
+    for (contrast, mixed, real, gap), p in zip(entries, raised, strict=True):
+        ahead = sum(m > r for m, r in zip(mixed, real, strict=True))
+        accuracy = paired_difference(*pairs(found, contrast, question, "accuracy"))
+        rows.append(
+            [_titled(contrast.title, preset), difference(gap, 4), number(gap.p_value, ".3g"), number(p, ".3g"), f"{ahead} of {gap.pairs}",
+             number(detectable_difference(mixed, real), ".4f"), difference(accuracy, 4), verdict(gap, p)]
+        )  # fmt: skip
+    head = [
+        "", "mIoU", "p, paired t", "p, of six (Holm)", "Mix ahead", "smallest difference seen with 80 % power", "accuracy",
+        "verdict (mIoU, Holm)",
+    ]  # fmt: skip
+    return "## Does it help?\n\n" + table(head, rows)
+
+
+def steps_to_reach(curve: Sequence[Mapping[str, float]], goal: float) -> float:
+    """The step at which a curve first reaches a score, straight between validations; infinite where it never does."""
+    before = {"step": 0.0, "miou": 0.0}
+    for point in curve:
+        if point["miou"] >= goal:
+            rise = point["miou"] - before["miou"]
+            part = 1.0 if rise <= 0 else (goal - before["miou"]) / rise
+            return float(before["step"] + part * (point["step"] - before["step"]))
+        before = dict(point)
+    return math.inf
+
+
+def _speed(found: Found, preset: Preset) -> str:
+    """The paper's "faster": steps until True's last validation mIoU, of the same seed."""
+    rows = []
+    for contrast in (c for c in CONTRASTS if c.part == "core"):
+        mixed, real = found.get(contrast.first, {}), found.get(contrast.second, {})
+        seeds = sorted(mixed.keys() & real.keys())
+        if not seeds:
+            continue
+        goals = [real[seed].curve[-1]["miou"] for seed in seeds]
+        own = statistics.median(steps_to_reach(real[s].curve, g) for s, g in zip(seeds, goals, strict=True))
+        need = [steps_to_reach(mixed[seed].curve, goal) for seed, goal in zip(seeds, goals, strict=True)]
+        middle = statistics.median(need)
+        reached = sum(math.isfinite(n) for n in need)
+        ratio = f"{middle / own:.2f}" if math.isfinite(middle) else "–"
+        shown = f"{middle:.0f}" if math.isfinite(middle) else "not reached"
+        rows.append(
+            [
+                _titled(contrast.title, preset).removesuffix(": Mix − True"),
+                f"{own:.0f}",
+                shown,
+                ratio,
+                f"{reached} of {len(seeds)}",
+            ]
+        )
+    text = (
+        "Steps until the validation mIoU that True of the same seed ends with is first reached (True itself may touch it on "
+        "the way). Median over seeds. The learning rate falls over all steps of a run, so that only runs of equal "
+        "length can be compared as such.\n\n"
+    )
+    head = ["", "True", "Mix", "Mix / True", "Mix reaches it"]
+    return "## Is it faster?\n\n" + text + table(head, rows) if rows else ""
+
+
+def _classes(found: Found, preset: Preset, question: Question) -> list[str]:
+    """IoU per class, True and Mix at equal steps."""
+    sections = []
+    for regime, title in REGIMES.items():
+        mixed = found.get(f"mix {regime} steps", {})
+        real = found.get("true all" if regime == "all" else "true few", {})
+        seeds = sorted(mixed.keys() & real.keys())
+        if not seeds:
+            continue
+        scores = {n: [r[s].scores[str(question)] for s in seeds] for n, r in (("true", real), ("mix", mixed))}
+        first = scores["true"][0]
+        shares = {name: entry["pixels"] / first["pixels"] for name, entry in first["per_class"].items()}
+        rows = []
+        for name, share in sorted(shares.items(), key=lambda item: -item[1]):
+            one, other = ([s["per_class"][name]["iou"] for s in scores[n]] for n in ("true", "mix"))
+            if None in one or None in other:
+                continue
+            rows.append(
+                [f"{name} (rare)" if share < RARE else name, f"{share:.1%}", spread(one, 3), spread(other, 3),
+                 difference(paired_difference(other, one), 3)]
+            )  # fmt: skip
+        head = ["class", "share", "True: IoU", "Mix: IoU", "Mix − True"]
+        sections.append(f"## By class: {_titled(title, preset)}, equal steps\n\n" + table(head, rows))
+    return sections
+
+
+def _generators(found: Found) -> str:
+    asked = str(Question("test"))
+    rows = [
+        [name, str(next(iter(records.values())).options["steps"]),
+         *(spread([float(r.scores[asked][m]) for r in records.values()], d) for m, d in (("psnr", 2), ("ssim", 4), ("sam_rad", 4)))]
+        for name, records in found.items() if next(iter(records.values())).trains == "generator"
+    ]  # fmt: skip
+    head = ["", "steps", "PSNR (dB)", "SSIM", "SAM (rad)"]
+    return "## The generators, on the test split\n\n" + table(head, rows) if rows else ""
+
+
+def _factor(part: str, found: Found, preset: Preset, question: Question) -> str:
+    rows = []
+    for contrast in (c for c in CONTRASTS if c.part == part):
+        one, other = pairs(found, contrast, question, "miou")
+        if one:
+            gap = paired_difference(one, other)
+            rows.append(
+                [_titled(contrast.title, preset), difference(gap, 4), number(gap.p_value, ".3g"),
+                 number(detectable_difference(one, other), ".4f"), str(gap.pairs)]
+            )  # fmt: skip
+    head = ["", "mIoU", "p, paired t (not raised)", "smallest difference seen with 80 % power", "seeds"]
+    return f"## {TITLES[part]}\n\n" + table(head, rows) if rows else ""

@@ -1,0 +1,97 @@
+"""Real against real and synthetic, end to end on the toy preset; what its report computes."""
+
+import json
+import math
+import sys
+
+import pytest
+
+from experiments.cells.cell import Cell
+from experiments.table3_augmentation import __main__ as table3
+from experiments.table3_augmentation.plan import CONTRASTS, PARTS, PRESETS, arms
+from experiments.table3_augmentation.report import steps_to_reach
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute of arithmetic, in 38 trainings; longer on a machine with other things to do
+def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["table3", "--preset", "toy", "--out", str(tmp_path), "--workers", "0"])
+    table3.main()
+    folder = tmp_path / "toy" / "table3_augmentation"
+    results, text = json.loads((folder / "results.json").read_text()), (folder / "RESULTS.md").read_text()
+    kinds = {"generator": 0, "segmentation": 0, "forest": 0}
+    for cell in results["cells"]:
+        kinds[cell.get("trains", "generator")] += 1
+        for scores in cell["scores"].values():
+            if "miou" in scores:
+                assert 0 < scores["miou"] < scores["accuracy"] < 1
+        if "curve" in cell:
+            assert cell["curve"][-1]["step"] == cell["options"]["steps"]
+            assert len(cell["curve"]) >= 2
+    assert kinds == {"generator": 4, "segmentation": 2 * 8 + 4 + 2 + 4, "forest": 4}
+    means = {
+        c["scores"][next(iter(c["scores"]))]["miou"] for c in results["cells"] if c.get("trains") == "segmentation"
+    }
+    assert len(means) > 13  # other data, other networks
+    fitted = [c["scores"][next(iter(c["scores"]))]["miou"] for c in results["cells"] if c.get("trains") == "forest"]
+    assert min(fitted) > 0.2  # a forest learns from a few hundred pixels already
+    assert "equal epochs: Mix − True" in text
+    assert "(rare)" in text
+    assert all((folder / name).stat().st_size > 10_000 for name in ("curves.png", "maps.png"))
+    capsys.readouterr()
+    table3.main()  # all cells are there
+    assert "to go" not in capsys.readouterr().out
+    assert (folder / "RESULTS.md").read_text() == text
+
+
+def test_the_core_is_true_and_mix_in_three_regimes_with_ten_pairs():
+    preset = PRESETS["cpu"]
+    assert len(preset.seeds) == 10
+    cells = arms(preset, 100, "core")
+    for regime, name in (("all", "true all"), ("few", "true few"), ("sources", "true few")):
+        real, steps, epochs = (cells[arm] for arm in (name, f"mix {regime} steps", f"mix {regime} epochs"))
+        assert steps.options["steps"] == real.options["steps"]
+        assert epochs.options["steps"] == 2 * real.options["steps"]  # 1:1: an epoch has twice the images
+        same = real.options.keys() - {"steps"}
+        assert all(mixed.options[option] == real.options[option] for mixed in (steps, epochs) for option in same)
+        assert real.synthetic is None
+
+
+def test_where_labels_are_few_the_generator_has_seen_no_other_tiles():
+    cells = arms(PRESETS["cpu"], 103, "core")
+    assert cells["generator all"].world == PRESETS["cpu"].world
+    for name in ("mix few steps", "mix few epochs", "mix sources steps", "mix sources epochs"):
+        maker = cells[name].synthetic.generator
+        assert maker == cells["generator few"]
+        assert (maker.world.images, maker.world.images_seed) == (0.1, cells[name].options["seed"])
+    assert cells["mix few steps"].options["parents"] == "labelled"
+    assert cells["mix sources steps"].options["parents"] == "all"
+
+
+@pytest.mark.parametrize("size", PRESETS)
+def test_every_comparison_has_its_arms_and_every_cell_is_one_that_can_be_trained(size, tmp_path):
+    preset = PRESETS[size]
+    cells: dict[str, Cell] = {}
+    for part in PARTS:
+        cells |= arms(preset, preset.seeds[0], part)
+    for contrast in CONTRASTS:
+        shares = contrast.part == "labels" and contrast.first not in cells  # of another size
+        assert shares or {contrast.first, contrast.second} <= cells.keys()
+    for cell in cells.values():
+        cell.config(tmp_path, tmp_path, tmp_path if cell.synthetic else None)
+        assert Cell.from_json(json.loads(json.dumps(cell.to_json()))).key == cell.key
+
+
+def test_steps_to_a_goal_lie_between_validations():
+    curve = [{"step": 10, "miou": 0.2}, {"step": 20, "miou": 0.4}, {"step": 30, "miou": 0.3}]
+    assert steps_to_reach(curve, 0.1) == 5
+    assert steps_to_reach(curve, 0.3) == 15
+    assert steps_to_reach(curve, 0.4) == 20
+    assert math.isinf(steps_to_reach(curve, 0.41))
+
+
+def test_seeds_that_are_not_the_presets_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["table3", "--preset", "toy", "--out", str(tmp_path), "--seeds", "7"])
+    with pytest.raises(SystemExit):
+        table3.main()
+    assert "expected some of 100, 101, found 7" in capsys.readouterr().err
