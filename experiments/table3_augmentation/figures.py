@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from experiments.cells.cell import Record
 from experiments.cells.runner import Workshop
@@ -82,6 +83,12 @@ def draw_maps(path: Path, workshop: Workshop, preset: Preset) -> bool:
             own.set_axis_off()
             if row == 0:
                 own.set_title(title, fontsize=8)
+    colours = dataset.scheme.colormap()
+    names = [
+        Patch(color=[part / 255 for part in colours[c.id][:3]], label=c.name.replace("_", " "))
+        for c in dataset.scheme.classes
+    ]
+    figure.legend(handles=names, loc="outside lower center", ncols=len(names), fontsize=7, frameon=False)
     write_bytes_atomically(path, figure_to_png(figure))
     print(f"Wrote {path}")
     return True
