@@ -27,6 +27,6 @@ def learning_rate(step: int, config: RunOptions) -> float:
 
 
 def set_learning_rate(optimizer: Optimizer, value: float) -> None:
-    """For all parameters."""
+    """For all parameters, times the `rate` of their group where it has one."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("rate", 1.0)

@@ -5,6 +5,7 @@ its gradients for the generator.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from rsspade.training.batches import Batch
 from rsspade.training.contract import OptimizerSettings
 
 __all__ = ["discriminator_losses", "generator_losses", "hide_invalid", "make_optimizer", "move_weights", "total"]
+
+_HEAD_RATE = 5.0  # times the learning rate
+_HEAD_NORM = 1.0
 
 
 def hide_invalid(image: Tensor, valid: Tensor) -> Tensor:
@@ -108,11 +112,23 @@ def total(terms: Mapping[str, Tensor]) -> Tensor:
 
 def make_optimizer(model: nn.Module, lr: float, options: OptimizerSettings) -> Optimizer:
     """The fused kind, everywhere: one pass over all weights, and one that can leave them alone (see `move_weights`)."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    rest, heads = _apart(model)
+    # What draws is small and follows errors that shrink as the image gets better: at the common rate a short run would
+    # end with the spread that its first steps needed.
+    parameters: list[dict[str, Any]] = [{"params": rest}]
+    if heads:
+        parameters.append({"params": heads, "rate": _HEAD_RATE})
     if options.name == "sgd":
         return SGD(parameters, lr, momentum=options.beta1, weight_decay=options.weight_decay, fused=True)
     kind = AdamW if options.name == "adamw" else Adam
     return kind(parameters, lr, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay, fused=True)
+
+
+def _apart(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The weights that move, and those of them that only draw."""
+    heads = [p for part in model.modules() if isinstance(part, VarietyHead) for p in part.parameters()]
+    rest = [p for p in model.parameters() if p.requires_grad and all(p is not other for other in heads)]
+    return rest, heads
 
 
 def _clip(parameters: list[nn.Parameter], clip_norm: float | None) -> Tensor:
@@ -128,10 +144,10 @@ def move_weights(model: nn.Module, optimizer: Optimizer, *, clip_norm: float | N
 
     After gradients were averaged over processes each of them comes to the same decision.
     """
-    apart = [p for part in model.modules() if isinstance(part, VarietyHead) for p in part.parameters()]
-    rest = [p for p in model.parameters() if all(p is not other for other in apart)]
-    # The head is clipped by itself: its gradients must not shorten the step of what it only looks at.
-    norms = [_clip(group, clip_norm) for group in (rest, apart) if group]
+    rest, heads = _apart(model)
+    # By themselves, or the gradients of the head would shorten the step of what it only looks at; and always, since a
+    # likelihood is steep where it is surprised.
+    norms = [_clip(group, longest) for group, longest in ((rest, clip_norm), (heads, _HEAD_NORM)) if group]
     left_out = (~torch.isfinite(torch.stack(norms))).any().float()
     # The way in which gradient scalers tell fused optimizers, which then change neither weights nor moments.
     optimizer.found_inf = left_out  # type: ignore[attr-defined]
