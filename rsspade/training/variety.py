@@ -18,7 +18,9 @@ _KEY = 0x5EED
 def step_noise(
     seed: int, step: int, positions: range, size: tuple[int, int], *, depth: int, device: torch.device
 ) -> Noise:
-    """Two draws for a window of half the height and width, somewhere in the image: a quarter of the price.
+    """Two draws for a window somewhere in the image, a third of its height and width.
+
+    Half of both costs a fifth of a step on a CPU, the third less than a tenth.
 
     Args:
         seed: Of the run.
@@ -28,7 +30,7 @@ def step_noise(
         depth: Of the generator.
         device: Where it is made.
     """
-    height, width = (max(length // 2, 1) for length in size)
+    height, width = (max(length // 3, 1) for length in size)
     rng = np.random.default_rng([_KEY, seed, step])
     corner = (int(rng.integers(size[0] - height + 1)), int(rng.integers(size[1] - width + 1)))
     keys = [(_KEY, seed, step, position) for position in positions]
