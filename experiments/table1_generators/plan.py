@@ -52,7 +52,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "toy": Preset(
         world=World(scenes=3, tile_size=64, scene_size=128), seconds=0.6, steps=6, rates=(4e-3, 8e-3), seeds=(100, 101), widen=False,
-        smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2},
+        smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2, "optimizer.warmup": 0},
     ),
     "cpu": Preset(
         world=World(scenes=96), seconds=300.0, steps=2000, rates=(2e-3, 4e-3, 8e-3), seeds=tuple(range(100, 108)),

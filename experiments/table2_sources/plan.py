@@ -45,7 +45,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "toy": Preset(
         world=World(scenes=3, tile_size=64, scene_size=128), steps=4, seeds=(100, 101),
-        smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2},
+        smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2, "optimizer.warmup": 0},
     ),
     "cpu": Preset(world=World(scenes=96), steps=2000, seeds=(100, 101, 102), smaller={}),
     "gpu": Preset(
