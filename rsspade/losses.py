@@ -233,8 +233,9 @@ def energy_score(draws: Tensor, truth: Tensor, valid: Tensor, *, coarsest: int =
 
     A proper scoring rule (Gneiting & Raftery 2007): on average lowest for draws from the distribution that the truth
     comes from, so that neither draws without a difference nor draws without an aim are rewarded. Distances are those
-    of the spectra at each pixel, and at each pixel of copies that are halved up to `coarsest` times: single pixels
-    say nothing about how far a deviation reaches.
+    of the spectra at each pixel, and at each pixel of copies that are halved up to `coarsest` times, since single
+    pixels say nothing about how far a deviation reaches; and of the detail that each halving loses, which would
+    hardly count beside what is as large and coarser.
 
     Args:
         draws: (B, S, C, H, W), S of two or more, independent.
@@ -252,16 +253,24 @@ def energy_score(draws: Tensor, truth: Tensor, valid: Tensor, *, coarsest: int =
     levels = min(coarsest, int(math.log2(min(truth.shape[-2:]))))
     total = truth.new_zeros((), dtype=torch.float32)
     for level in range(levels + 1):
-        if level > 0:  # sums over valid pixels, and how many they were
+        mean = off / weight.clamp(min=1e-6)[:, None]
+        total = total + _energy(mean, weight)
+        if level < levels:
+            side = [length // 2 * 2 for length in mean.shape[-2:]]  # what is left over at an edge is no pair
+            fine, known = mean[..., : side[0], : side[1]], weight[..., : side[0], : side[1]]
+            # Means over valid pixels, and how many they were.
             halved, weight = functional.avg_pool2d(off.flatten(0, 1), 2), functional.avg_pool2d(weight, 2)
             off = halved.reshape(*off.shape[:3], *halved.shape[-2:])
-        mean = off / weight.clamp(min=1e-6)[:, None]
-        aside = _length(mean).mean(dim=1)
-        apart = torch.stack(
-            [_length(mean[:, a] - mean[:, b]) for a, b in itertools.combinations(range(mean.shape[1]), 2)]
-        )
-        total = total + _masked_mean(aside - apart.mean(dim=0) / 2, weight[:, 0])
-    return total / (levels + 1)
+            coarse = (off / weight.clamp(min=1e-6)[:, None]).repeat_interleave(2, -1).repeat_interleave(2, -2)
+            total = total + _energy(fine - coarse, known)
+    return total / (2 * levels + 1)
+
+
+def _energy(off: Tensor, weight: Tensor) -> Tensor:
+    """The score at one scale: off the truth (B, S, C, H, W), weight (B, 1, H, W)."""
+    aside = _length(off).mean(dim=1)
+    apart = torch.stack([_length(off[:, a] - off[:, b]) for a, b in itertools.combinations(range(off.shape[1]), 2)])
+    return _masked_mean(aside - apart.mean(dim=0) / 2, weight[:, 0])
 
 
 def spread_likelihood(variance: Tensor, missing: Tensor, valid: Tensor) -> Tensor:

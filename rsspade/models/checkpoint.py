@@ -23,7 +23,7 @@ from rsspade.models.embedding import grid_size
 from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
 from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
-from rsspade.models.variety import Noise, noise_of_field
+from rsspade.models.variety import STRENGTH, Noise, noise_of_field
 from rsspade.sources import UNLABELLED
 
 __all__ = ["GeneratorInfo", "RSSpade"]
@@ -130,7 +130,7 @@ class RSSpade(nn.Module):
         )
         noise = Noise((draw.to(device) for draw in draws), size)
         image, residuals, _ = self.network(conditions, present, season, noise)
-        drawn = decode_optical(image[:, None] + residuals, self.info.scaling)
+        drawn = decode_optical(image[:, None] + STRENGTH * residuals, self.info.scaling)
         image = decode_optical(image, self.info.scaling)
         return (image[0], drawn[0]) if single else (image, drawn)
 

@@ -27,7 +27,19 @@ from torch.nn import functional
 from rsspade.models.noise import NoiseField
 from rsspade.models.padding import Padding
 
-__all__ = ["Noise", "VarietyHead", "brightness", "finish", "noise_channels", "noise_of_field", "random_noise"]
+__all__ = [
+    "STRENGTH",
+    "Noise",
+    "VarietyHead",
+    "brightness",
+    "finish",
+    "noise_channels",
+    "noise_of_field",
+    "random_noise",
+]
+
+STRENGTH = 0.9
+"""Share of the learned spread that is drawn: with all of it a single draw would be 3 dB worse than the middle."""
 
 PER_LEVEL = 4
 """Noise channels of each level, and of the level EVERYWHERE."""
@@ -36,8 +48,9 @@ EVERYWHERE = 62
 """The level whose only cell is the whole scene."""
 
 
-_BLACK, _DARKEST = -1.1, 0.1
-"""Channels of a reflectance of −0.02, which is blacker than any, and the least distance from there that counts."""
+_BLACK, _DARKEST, _BRIGHTEST = -1.1, 0.1, 2.0
+"""Channels of a reflectance of −0.02, which is blacker than any, and the least and largest distance from there that
+count: to 0 and to 0.38. Snow is brighter, and does not differ the more for it."""
 
 _REACH = 2
 """Features beside a window that its gates depend on: one for the convolution, one for doubling."""
@@ -117,7 +130,8 @@ class VarietyHead(nn.Module):
         first = [max(start // self.scale - _REACH, 0) for start in corner]
         last = [-(-(start + length) // self.scale) + _REACH for start, length in zip(corner, size, strict=True)]
         x = features[..., first[0] : last[0], first[1] : last[1]]
-        x = self.gates(functional.leaky_relu(self.hidden(x), 0.2, inplace=True))
+        # Bounded: what lies beyond all that training has seen, such as snow, must not open them ever further.
+        x = torch.tanh(self.gates(functional.leaky_relu(self.hidden(x), 0.2, inplace=True)))
         if self.scale > 1:
             x = functional.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
         row, column = (start - skipped * self.scale for start, skipped in zip(corner, first, strict=True))
@@ -142,7 +156,7 @@ def finish(
 
 def brightness(image: Tensor) -> Tensor:
     """What deviations from an image are measured by, band by band: its distance from black, in channels."""
-    return (image - _BLACK).clamp(min=_DARKEST)
+    return (image - _BLACK).clamp(_DARKEST, _BRIGHTEST)
 
 
 def noise_of_field(field: NoiseField, origin: tuple[int, int], size: tuple[int, int], depth: int) -> Tensor:

@@ -20,7 +20,7 @@ def step_noise(
 ) -> Noise:
     """Two draws for a window somewhere in the image, a third of its height and width.
 
-    Half of both costs a fifth of a step on a CPU, the third less than a tenth.
+    Half of both costs a fifth of a step on a CPU, the third a tenth.
 
     Args:
         seed: Of the run.
@@ -46,7 +46,7 @@ def generate(generator: nn.Module, batch: Batch) -> tuple[Tensor, tuple[Tensor, 
 
 
 def variety_loss(
-    drawn: tuple[Tensor, Tensor], fake: Tensor, batch: Batch, *, energy: float = 0.5, likelihood: float = 1.0
+    drawn: tuple[Tensor, Tensor], fake: Tensor, batch: Batch, *, energy: float = 2.0, likelihood: float = 1.0
 ) -> Tensor:
     """How well the draws tell what the image is missing; moves nothing but what makes them.
 
