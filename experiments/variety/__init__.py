@@ -1,0 +1,1 @@
+"""Where variety comes from: `python -m experiments.variety`."""
