@@ -6,8 +6,8 @@ from typing import Any, Self
 from rsspade.errors import ConfigError, explain
 from segmentation.config import SOURCES
 from segmentation.models.contract import SegmentationNetwork
-from segmentation.models.library import LIBRARY, LibraryNetwork
 from segmentation.models.rs_unet import RSUNet
+from segmentation.models.smp_networks import LIBRARY, LibraryNetwork
 
 __all__ = ["MODELS", "SegmenterConfig", "build_segmenter"]
 
