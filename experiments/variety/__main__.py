@@ -24,7 +24,7 @@ from rsspade.models.variety import Noise, noise_of_field
 from rsspade.training.batches import to_device
 
 PRESETS = {
-    "toy": {"scenes": 3, "num_steps": 4, "crop": 64, "width": 4, "seeds": 1},
+    "toy": {"scenes": 3, "num_steps": 2, "crop": 64, "width": 4, "seeds": 1},
     "cpu": {"scenes": 8, "num_steps": 300, "crop": 64, "width": 8, "seeds": 1},
 }
 SAMPLES = 8
