@@ -22,8 +22,9 @@ SHARED: Mapping[str, Any] = {
     "source_dropout": 0.0,
     "batch_size": 4,
     "generator.variety_width": 0,
+    "optimizer.warmup": 100,
 }
-"""The same losses and all sources for all; no adversarial loss, which has a part of its own, and no head for draws."""
+"""The same losses, warm-up and all sources for all; no adversarial loss, which has a part of its own, and no head for draws."""
 
 
 @dataclass(frozen=True, kw_only=True)

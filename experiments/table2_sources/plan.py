@@ -21,6 +21,7 @@ MODEL: Mapping[str, Any] = {
     "batch_size": 4,
     "lr": 2e-3,
     "generator.variety_width": 0,
+    "optimizer.warmup": 100,
 }
 """As in table1_generators, whose cells with all sources are thereby shared."""
 
