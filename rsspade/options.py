@@ -20,7 +20,7 @@ import yaml
 
 from rsspade.errors import ConfigError, explain
 
-__all__ = ["describe_options", "flatten", "read_options", "to_yaml", "unflatten"]
+__all__ = ["default_options", "describe_options", "flatten", "read_options", "to_yaml", "unflatten"]
 
 T = TypeVar("T")
 _MAX_YAML_BYTES = 1024 * 1024
@@ -45,6 +45,11 @@ def flatten(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass insta
         else:
             flat[field.name] = value
     return flat
+
+
+def default_options(kind: type[Any]) -> dict[str, Any]:
+    """The default of every option that has one, by dotted name."""
+    return {name: default for name, (_, default, _) in _options(kind).items() if default is not dataclasses.MISSING}
 
 
 def unflatten(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
 from rsspade.jobs import disk_errors
-from rsspade.options import flatten, to_yaml
+from rsspade.options import default_options, flatten, to_yaml
 from rsspade.training.contract import RunOptions
 
 __all__ = ["RunFolder", "changed_option", "flatten_mapping"]
@@ -120,11 +120,9 @@ class RunFolder:
             ) from err
         name = changed_option(before, config)
         if name is not None:
-            now = _plain(flatten(config)[name])
-            raise self._refusal(
-                f"a run with --{name} {_shown(before.get(name))} (now {_shown(now)})",
-                "Repeat its options to continue it, or choose another --out.",
-            )
+            now = _shown(_plain(flatten(config)[name]))
+            run = f"a run with --{name} {_shown(before[name])}" if name in before else f"a run older than --{name}"
+            raise self._refusal(f"{run} (now {now})", "Repeat its options to continue it, or choose another --out.")
 
     def _refusal(self, found: str, fix: str) -> OutputError:
         return OutputError(explain(self.path, expected="a new folder, or this run", found=found, fix=fix))
@@ -133,13 +131,15 @@ class RunFolder:
 def changed_option(before: Mapping[str, Any], config: RunOptions) -> str | None:
     """The first option that differs from an earlier config and would make it another run; None if none does.
 
-    Longer is the same run only where the learning rate does not depend on the length.
+    Longer is the same run only where the learning rate does not depend on the length. An option that is newer than
+    the run was at its default then.
     """
-    now = flatten(config)
-    for name, value in now.items():
+    defaults = default_options(type(config))
+    for name, value in flatten(config).items():
         if name in config.same_run or (name == "steps" and config.optimizer.schedule == "constant"):
             continue
-        if name not in before or before[name] != _plain(value):
+        earlier = before[name] if name in before else _plain(defaults.get(name))
+        if earlier != _plain(value):
             return name
     return None
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from accelerate.state import AcceleratorState
 from safetensors.torch import save
 from tiny_runs import PLAIN, arguments
@@ -168,6 +169,26 @@ def test_a_folder_that_holds_a_run_is_refused_without_resume(dataset, finished, 
 def test_a_folder_that_holds_another_run_is_refused_and_the_difference_named(dataset, finished, capsys):
     words = arguments(dataset, finished, steps=3, save_every=1, resume="true", loss__l1=3)
     assert "found a run with --loss.l1 1.0 (now 3.0)" in refusal(capsys, words)
+
+
+def as_made_before_there_was(name, run):
+    """Take an option out of all that a run has written."""
+    config = run / "config.yaml"
+    content = yaml.safe_load(config.read_text())
+    del content[name]
+    config.write_text(yaml.safe_dump(content))
+    for path in run.rglob("state.json"):
+        state = json.loads(path.read_text())
+        del state["config"][name]
+        path.write_text(json.dumps(state))
+
+
+def test_a_run_older_than_an_option_goes_on_with_its_default_and_with_no_other(dataset, broken_off, capsys):
+    as_made_before_there_was("season", broken_off)
+    words = arguments(dataset, broken_off, steps=5, save_every=1, resume="true")
+    assert "found a run older than --season (now True)" in refusal(capsys, [*words, "--season"])
+    assert main(words) == 0
+    assert "going on after step 3" in capsys.readouterr().out
 
 
 def test_a_folder_of_something_else_is_refused(dataset, tmp_path, capsys):
