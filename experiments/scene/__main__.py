@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.bench.full_scene import write_full_scene
 from experiments.scene.filling import measure_filling
-from experiments.scene.memory import measure_memory, write_generator
+from experiments.scene.memory import measure_memory, write_generator, write_mask
 from experiments.scene.seams import measure_seams
 from rsspade.cli import main as rsspade
 from rsspade.evaluation import find_generator
@@ -97,6 +97,16 @@ def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"full": full, "small": rows, "extrapolated_mb": guess}
 
 
+def fill_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A full clouded image, filled by a tiny generator, in tiles of the size that `memory` measures."""
+    tiny, side = write_generator(folder / "tiny", **TINY), options.full_side
+    files = write_full_scene(folder / "full", side)
+    mask = write_mask(files["s2"], folder / "mask.tif")
+    row = measure_memory(tiny, files, folder / "filled.tif", side=side, tile=options.full_tile, mask=mask)
+    print(f"memory    {_told(row)} (clouds filled, tiny generator, measured)")
+    return {"full": row}
+
+
 def _told(row: dict[str, Any]) -> str:
     return f"{row['side']}×{row['side']} px, tile {row['tile']}: peak {row['peak_mb']} MB"
 
@@ -112,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.scene", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = {"seams": seams, "fill": fill, "memory": memory}
+    parts = {"seams": seams, "fill": fill, "memory": memory, "fill-memory": fill_memory}
     parser.add_argument("--part", choices=parts, action="append", help="only this one; may be repeated (all)")
     parser.add_argument("--run", type=Path, metavar="RUN", help="a trained generator (seams, fill)")
     parser.add_argument("--data", type=Path, metavar="DATASET", help="what it was trained on (fill)")
