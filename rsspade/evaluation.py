@@ -1,6 +1,6 @@
 """A trained generator against the truth of a split, beside the answers that need no network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from rsspade.models import RSSpade
 from rsspade.sampling_scores import score_samples
 from rsspade.sources import CONDITIONS
 
-__all__ = ["BASELINES", "Evaluation", "evaluate", "find_generator"]
+__all__ = ["BASELINES", "Evaluation", "evaluate", "evaluate_baselines", "find_generator"]
 
 BASELINES = {
     "class_mean": "class-mean image",
@@ -69,20 +69,18 @@ def evaluate(
         samples: From two on, that many draws are scored too.
     """
     chosen = _chosen_sources(model, dataset, sources)
-    bands = _band_positions(model, dataset)
+    positions = _band_positions(model, dataset)
     tiles, means = _open(dataset, split, chosen, with_baselines=with_baselines)
-    scores = _empty_scores(model, dataset, means)
-    scores = scores if with_baselines else {"model": scores["model"]}
-    mine = list(range(accelerator.process_index, len(tiles), accelerator.num_processes))
+    bands = model.info.architecture.optical_bands
+    scores = {"model": _Scores(bands, _scheme(dataset))}
+    scores |= _baseline_scores(dataset, bands, means) if with_baselines else {}
     model = model.to(accelerator.device)
-    with progress_bar(total=len(mine), title="evaluate") as bar:
-        for sample in DataLoader(tiles, batch_size, sampler=mine, collate_fn=collate_samples):
-            answers = _answers(sample, model, chosen, means)
-            if "oracle" in scores:
-                answers["oracle"] = oracle_answer(dataset, [tiles.rows[n].tile for n in sample.tile.tolist()], sample)
-            _score_batch(sample, answers, bands, scores, accelerator.device)
-            bar.update(len(sample.tile))
-    scores = {name: own.gathered(accelerator) for name, own in scores.items()}
+
+    def answers(sample: Sample) -> dict[str, Prediction]:
+        own = {"model": _answer(model, sample, chosen)}
+        return own | _baseline_answers(sample, tiles, dataset, positions, means) if with_baselines else own
+
+    scores = _score(tiles, answers, positions, scores, accelerator, batch_size)
     found = {name: own.compute() for name, own in scores.items()}
     summary = {
         **found["model"],
@@ -96,10 +94,23 @@ def evaluate(
     }
     if samples > 1:
         summary["variety"] = score_samples(
-            model, tiles, accelerator, samples=samples, sources=chosen, bands=bands, batch_size=batch_size
+            model, tiles, accelerator, samples=samples, sources=chosen, bands=positions, batch_size=batch_size
         )
     rows = [{**row, "tile": tiles.rows[row["tile"]].tile} for row in scores["model"].images.per_tile()]
     return Evaluation(summary=summary, per_tile=rows)
+
+
+def evaluate_baselines(
+    dataset: DatasetFolder, accelerator: Accelerator, *, split: str = "test", batch_size: int = 8
+) -> dict[str, dict[str, Any]]:
+    """The scores of the answers that need no network, by the keys of `BASELINES`, in all optical bands."""
+    tiles, means = _open(dataset, split, (), with_baselines=True)
+    positions = list(range(len(dataset.optical_bands)))
+    scores = _score(
+        tiles, lambda sample: _baseline_answers(sample, tiles, dataset, positions, means), positions,
+        _baseline_scores(dataset, dataset.optical_bands, means), accelerator, batch_size,
+    )  # fmt: skip
+    return {name: own.compute() for name, own in scores.items()}
 
 
 def _chosen_sources(model: RSSpade, dataset: DatasetFolder, sources: Sequence[str] | None) -> tuple[str, ...]:
@@ -159,41 +170,64 @@ class _Scores:
         return self.images.compute() | classes
 
 
-def _empty_scores(model: RSSpade, dataset: DatasetFolder, means: ClassMeans | None) -> dict[str, _Scores]:
+def _scheme(dataset: DatasetFolder) -> Scheme | None:
+    return dataset.scheme if "LULC" in dataset.info.sources else None
+
+
+def _baseline_scores(dataset: DatasetFolder, bands: Sequence[str], means: ClassMeans | None) -> dict[str, _Scores]:
     held = dataset.info.sources
-    there = {
-        "model": True,
-        "class_mean": means is not None,
-        "copy_of_input": "S2_CLOUDY" in held,
-        "oracle": "ORACLE" in held,
-    }
-    scheme = dataset.scheme if "LULC" in held else None
-    bands = model.info.architecture.optical_bands
-    return {name: _Scores(bands, scheme) for name, is_there in there.items() if is_there}
+    there = {"class_mean": means is not None, "copy_of_input": "S2_CLOUDY" in held, "oracle": "ORACLE" in held}
+    return {name: _Scores(bands, _scheme(dataset)) for name, is_there in there.items() if is_there}
 
 
-def _answers(
-    sample: Sample, model: RSSpade, chosen: tuple[str, ...], means: ClassMeans | None
-) -> dict[str, Prediction]:
-    """The images to score, in the bands of the dataset; the model's own in its own."""
+def _answer(model: RSSpade, sample: Sample, chosen: tuple[str, ...]) -> Prediction:
     device = next(model.parameters()).device
     given = {name: sample.sources[name].to(device) for name in chosen}
     valid = {name: sample.valid[name].to(device) for name in chosen}
-    answers = {"model": Prediction(model(given, valid=valid, day_of_year=sample.day_of_year), sample.optical_valid)}
+    return Prediction(model(given, valid=valid, day_of_year=sample.day_of_year), sample.optical_valid)
+
+
+def _baseline_answers(
+    sample: Sample, tiles: TileDataset, dataset: DatasetFolder, positions: list[int], means: ClassMeans | None
+) -> dict[str, Prediction]:
+    """Those that the dataset has what they need for, in the bands that are scored."""
+    answers: dict[str, Prediction] = {}
     if means is not None:
         answers["class_mean"] = means.predict(sample)
     if sample.cloudy:
         answers["copy_of_input"] = copy_of_input(sample)
-    return answers
+    if "ORACLE" in dataset.info.sources:
+        answers["oracle"] = oracle_answer(dataset, [tiles.rows[n].tile for n in sample.tile.tolist()], sample)
+    return {name: Prediction(image[:, positions], valid) for name, (image, valid) in answers.items()}
+
+
+def _score(
+    tiles: TileDataset,
+    answers: Callable[[Sample], dict[str, Prediction]],
+    positions: list[int],
+    scores: dict[str, _Scores],
+    accelerator: Accelerator,
+    batch_size: int,
+) -> dict[str, _Scores]:
+    """Score the answers to all tiles; each process takes its share, all get the scores."""
+    mine = list(range(accelerator.process_index, len(tiles), accelerator.num_processes))
+    with progress_bar(total=len(mine), title="evaluate") as bar:
+        for sample in DataLoader(tiles, batch_size, sampler=mine, collate_fn=collate_samples):
+            _score_batch(sample, answers(sample), positions, scores, accelerator.device)
+            bar.update(len(sample.tile))
+    return {name: own.gathered(accelerator) for name, own in scores.items()}
 
 
 def _score_batch(
-    sample: Sample, answers: dict[str, Prediction], bands: list[int], scores: dict[str, _Scores], device: torch.device
+    sample: Sample,
+    answers: dict[str, Prediction],
+    positions: list[int],
+    scores: dict[str, _Scores],
+    device: torch.device,
 ) -> None:
-    truth, tile = sample.optical[:, bands].to(device), sample.tile.to(device)
+    truth, tile = sample.optical[:, positions].to(device), sample.tile.to(device)
     for name, answer in answers.items():
-        image = answer.image if name == "model" else answer.image[:, bands]
-        image, where = image.to(device), answer.valid.to(device)
+        image, where = answer.image.to(device), answer.valid.to(device)
         scores[name].images.add(image, truth, valid=where, tile=tile)
         if (classes := scores[name].classes) is not None:
             classes.add(image, truth, valid=where, landcover=sample.sources["lulc"].to(device), tile=tile)

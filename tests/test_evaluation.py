@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
@@ -18,6 +19,7 @@ from rsspade.cli import main
 from rsspade.data.geotiff import write_tile
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import TileDataset
+from rsspade.evaluation import evaluate_baselines
 from rsspade.landcover import scheme_named
 from rsspade.metrics import DISPLAY, psnr
 from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
@@ -85,6 +87,11 @@ def test_the_file_holds_what_was_promised_and_the_table_is_shown(run, data, tmp_
         text in shown
         for text in ("rs_spade from s1,lulc,dem", "class-mean image", "copy of the clouded input", "s.json")
     )
+
+
+def test_answers_without_a_network_have_the_same_scores_with_and_without_a_model_beside_them(run, data, tmp_path):
+    alone = evaluate_baselines(DatasetFolder.open(data), Accelerator(cpu=True), split="val", batch_size=1)
+    assert alone == scores(run, data, tmp_path, "--split", "val", "--batch-size", "1")["baselines"]
 
 
 def test_a_subset_is_scored_as_the_model_paints_it(run, data, tmp_path):

@@ -1,5 +1,6 @@
 """What a trained generator makes of a tile, and where it is wrong."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,14 @@ class Answer:
     angle_deg: np.ndarray | None = None
 
 
-def answer_tile(model: RSSpade, dataset: DatasetFolder, row: TileRow) -> Answer:
-    """Synthesise a tile from every source of the model that the tile holds, and hold it against the truth."""
+def answer_tile(
+    model: RSSpade, dataset: DatasetFolder, row: TileRow, *, sources: Sequence[str] | None = None
+) -> Answer:
+    """Synthesise a tile from the sources (all of the model) that the tile holds, and hold it against the truth."""
     bands = model.info.architecture.optical_bands
     given = {
         name: torch.from_numpy(dataset.read(name, row.tile))
-        for name in model.info.sources
+        for name in sources or model.info.sources
         if dataset.has(name, row.tile)
     }
     if not given:

@@ -4,6 +4,7 @@ Every function returns (H, W, 3) in 0..1; pixels without data are light grey.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,9 +13,9 @@ from rsspade.landcover import Scheme
 from rsspade.sources import UNLABELLED
 
 __all__ = [
-    "ANGLE_MAX_DEG", "ERROR_MAX", "FALSE_COLOUR_MAX", "GAMMA", "NO_DATA", "RADAR_RANGES_DB", "TRUE_COLOUR_MAX", "angle_colours",
-    "error_colours", "false_colour", "landcover_colours", "radar_colours", "relief_colours", "relief_range", "right_colours",
-    "true_colour",
+    "ANGLE_MAX_DEG", "ASPECT", "ERROR_MAX", "FALSE_COLOUR_MAX", "GAMMA", "HILLSHADE", "NO_DATA", "RADAR_RANGES_DB", "SLOPE",
+    "TRUE_COLOUR_MAX", "Ramp", "angle_colours", "error_colours", "false_colour", "landcover_colours", "radar_colours",
+    "radar_ramp", "relief_colours", "relief_ramp", "relief_range", "right_colours", "true_colour",
 ]  # fmt: skip
 
 NO_DATA = (0.86, 0.86, 0.86)
@@ -27,6 +28,46 @@ ANGLE_MAX_DEG = 15.0
 _RIGHT, _WRONG = (0.15, 0.20, 0.25), (1.0, 0.55, 0.10)
 GAMMA = 1.8  # land is dark: most of it reflects less than a tenth in the visible
 _LEAST_RELIEF_M = 20.0  # a plain must not look like the Alps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ramp:
+    """The colours of one kind of values, and where its scale is labelled.
+
+    Attributes:
+        name: Of a colour map.
+        low: The value of its first colour.
+        high: Of its last.
+        ticks: Labelled values, in order.
+        unit: Behind each label.
+        part: Of the colour map that is used.
+        words: What to write in place of values.
+    """
+
+    name: str
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    unit: str = ""
+    part: tuple[float, float] = (0.0, 1.0)
+    words: tuple[str, ...] = ()
+
+    def colours(self, values: np.ndarray) -> np.ndarray:
+        """(H, W) -> (H, W, 3)."""
+        share = (np.clip(values, self.low, self.high) - self.low) / (self.high - self.low)
+        first, last = self.part
+        return _mapped(first + (last - first) * share, self.name)
+
+    def label(self, value: float) -> str:
+        """What is written at a tick."""
+        return (self.words[self.ticks.index(value)] if self.words else f"{value:.0f}").replace("-", "−") + self.unit
+
+
+SLOPE = Ramp(name="YlOrBr", low=0, high=40, ticks=(0, 10, 20, 30, 40), unit="°")
+ASPECT = Ramp(name="twilight", low=0, high=360, ticks=(0, 90, 180, 270, 360), words=("N", "E", "S", "W", "N"))
+HILLSHADE = Ramp(name="gray", low=0, high=255, ticks=(0, 64, 128, 192, 255))
+_TINTS = ("gist_earth", (0.4, 0.95))
+"""The upper half of the map: without its blues, which would look like water."""
 
 
 def true_colour(image: np.ndarray, names: Sequence[str]) -> np.ndarray | None:
@@ -63,11 +104,22 @@ def relief_range(elevation: np.ndarray) -> tuple[float, float]:
     return low, max(high, low + _LEAST_RELIEF_M)
 
 
+def relief_ramp(elevation: np.ndarray) -> Ramp:
+    """The tints of `relief_colours`, without its shading."""
+    low, high = relief_range(elevation)
+    name, part = _TINTS
+    return Ramp(name=name, low=low, high=high, ticks=(low, (low + high) / 2, high), unit=" m", part=part)
+
+
+def radar_ramp(band: str) -> Ramp:
+    """Grey, over the range of the band in `radar_colours`."""
+    low, high = RADAR_RANGES_DB[band]
+    return Ramp(name="gray", low=low, high=high, ticks=(low, (low + high) / 2, high), unit=" dB")
+
+
 def relief_colours(terrain: np.ndarray) -> np.ndarray:
     """Tints of height, shaded by the hillshade: (4, H, W) as in a DEM tile."""
-    low, high = relief_range(terrain[0])
-    # The upper half of the map: without its blues, which would look like water.
-    tint = colormaps["gist_earth"](0.4 + 0.55 * np.nan_to_num((terrain[0] - low) / (high - low)))[..., :3]
+    tint = relief_ramp(terrain[0]).colours(terrain[0])
     # Flat ground has a hillshade of 181; it keeps its tint.
     shaded = np.clip(tint * np.clip(terrain[3] / 181.0, 0.15, 1.25)[..., None], 0, 1)
     shaded[~np.isfinite(terrain[0])] = np.nan
