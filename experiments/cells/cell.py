@@ -1,7 +1,8 @@
 """What a cell is: a world, the options of a training, and, once it has run, its scores.
 
 The training is that of a generator, of a segmentation network (with the images of another cell's generator, where asked
-for), or the fit of the random forest that such a network must beat.
+for), or the fit of the random forest that such a network must beat. An answer that needs no training (the class-mean image,
+the oracle) is a cell too, so that it is scored once and kept like the others.
 
 A cell is found again by what was asked for (the world and the options given), so that an experiment that was interrupted
 repeats nothing and two experiments share what they have in common. What it was really trained with, defaults included,
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from experiments.cells.answers import AnswerConfig
 from experiments.cells.forest import ForestConfig
 from rsspade.config import TrainingConfig
 from rsspade.data.geotiff import write_bytes_atomically
@@ -27,12 +29,13 @@ __all__ = ["GENERATION", "WEIGHTS", "Cell", "Config", "Question", "Record", "Syn
 GENERATION = 1
 """To be raised when a change of the code moves the results of a training: all earlier cells are then run anew."""
 
-Config = TrainingConfig | SegmentationConfig | ForestConfig
+Config = TrainingConfig | SegmentationConfig | ForestConfig | AnswerConfig
 _QUIET = {"tracker": "none", "resume": True, "keep_checkpoints": 1}
 _KINDS: Mapping[str, tuple[type[Any], Mapping[str, Any]]] = {
     "generator": (TrainingConfig, {**_QUIET, "sample_tiles": 0}),
     "segmentation": (SegmentationConfig, _QUIET),
     "forest": (ForestConfig, {}),
+    "answer": (AnswerConfig, {}),
 }
 """What can be trained: its options, and those of them that every cell has."""
 
@@ -118,7 +121,7 @@ class Cell:
     Attributes:
         world: Its data.
         options: Of its training script, by dotted name; all that the experiment depends on should stand here.
-        trains: `generator`, `segmentation` or `forest`.
+        trains: `generator`, `segmentation`, `forest` or `answer`.
         synthetic: The images that a segmentation network sees beside the real ones.
     """
 
@@ -198,7 +201,7 @@ class Record:
         world: Of the cell.
         options: Of the cell.
         config: All options of the training, defaults included, but for those that move no weight.
-        parameters: Of the network; nodes of a forest.
+        parameters: Of the network; nodes of a forest; none of an answer.
         machine: Cores and architecture.
         date: When its training ended.
         commit: Of the code.

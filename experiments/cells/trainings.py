@@ -1,4 +1,4 @@
-"""What cells can train, each through the code that its script runs: generators, segmentation networks, forests."""
+"""What cells can train, each through the code that its script runs: generators, segmentation networks, forests, answers."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
+from experiments.cells.answers import AnswerConfig
 from experiments.cells.cell import WEIGHTS, Cell, Config, Question
 from experiments.cells.forest import ForestConfig
 from rsspade.config import TrainingConfig
@@ -39,7 +40,7 @@ class Trained:
 
 
 def is_trained(cell: Cell, run: Path) -> bool:
-    """Whether the weights are there; a forest is grown anew whenever it is asked."""
+    """Whether the weights are there; a forest is grown anew whenever it is asked, an answer has none."""
     return cell.trains not in WEIGHTS or (run / WEIGHTS[cell.trains]).is_dir()
 
 
@@ -50,6 +51,8 @@ def train(cell: Cell, config: Config) -> Trained:
         return _train_generator(config, run)
     if isinstance(config, SegmentationConfig):
         return _train_segmentation(config, run)
+    if isinstance(config, AnswerConfig):
+        return Trained(0)
     return Trained(sum(tree.tree_.node_count for tree in _grow(config).forest.estimators_))
 
 
@@ -98,6 +101,8 @@ def answerer(cell: Cell, data: Path, run: Path, accelerator: Accelerator) -> Ans
     if cell.trains == "segmentation":
         return _ask_segmentation(run / WEIGHTS["segmentation"], accelerator)
     config = cell.config(data, run)
+    if isinstance(config, AnswerConfig):
+        return _ask_answer(config, accelerator)
     assert isinstance(config, ForestConfig)
     return _ask_forest(config)
 
@@ -112,6 +117,17 @@ def _ask_generator(weights: Path, accelerator: Accelerator) -> Answer:
             model, dataset, accelerator, split=question.split, sources=question.sources, with_baselines=False
         )
         return {name: found.summary[name] for name in IMAGE_SCORES if name in found.summary}
+
+    return answer
+
+
+def _ask_answer(config: AnswerConfig, accelerator: Accelerator) -> Answer:
+    from rsspade.evaluation import evaluate_baselines
+
+    def answer(dataset: DatasetFolder, question: Question) -> dict[str, Any]:
+        found = evaluate_baselines(dataset, accelerator, split=question.split)[config.answer]
+        found["split_sha256"] = str(dataset.info.split.get("sha256", ""))
+        return {name: found[name] for name in IMAGE_SCORES if name in found}
 
     return answer
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -17,6 +18,7 @@ from experiments.cells.runner import Workshop
 from experiments.cells.statistics import detectable_difference, holm, mean_and_spread, paired_difference
 from experiments.cells.tables import difference, table
 from rsspade.data.manifest import DatasetFolder
+from rsspade.evaluation import evaluate_baselines
 from segmentation.labels import open_tiles
 from segmentation.mixing import refuse_synthetic_set
 from segmentation.parts import Data
@@ -195,6 +197,15 @@ def test_a_forest_is_a_cell_too(workshop):
     assert found.scores[str(MAPS)]["accuracy"] > 0.2
     assert found.parameters > 2
     assert workshop.run([cell], [MAPS]) == [found]
+
+
+def test_an_answer_without_a_network_is_a_cell_too_and_has_the_scores_of_evaluate(workshop):
+    floor, bound = (Cell(TINY.world, {"answer": name}, "answer") for name in ("class_mean", "oracle"))
+    low, high = (record.scores[str(TEST)] for record in workshop.run([floor, bound], [TEST]))
+    found = evaluate_baselines(DatasetFolder.open(workshop.dataset(TINY.world)), Accelerator(cpu=True))
+    assert (low["psnr"], high["psnr"]) == (found["class_mean"]["psnr"], found["oracle"]["psnr"])
+    assert low["psnr"] + 3 < high["psnr"]
+    assert low["per_class"].keys() == high["per_class"].keys()
 
 
 def test_the_detectable_difference_is_found_as_often_as_it_says():
