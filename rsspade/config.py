@@ -214,6 +214,7 @@ class TrainingConfig:
         save_every: Steps between two checkpoints; there is always one at the end.
         resume: Continue the last good checkpoint of the run folder, if there is one.
         resume_from: Continue this checkpoint of the run folder and no other.
+        init_from: Begin with the generator of this run or generator folder, all else fresh; it must be the same network.
         source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept.
         validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
@@ -247,6 +248,7 @@ class TrainingConfig:
     save_every: int = 1000
     resume: bool = False
     resume_from: str | None = None
+    init_from: str | None = None
     source_dropout: float = 0.25
     validate_subsets: bool = False
     season: bool = False

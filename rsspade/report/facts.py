@@ -9,7 +9,7 @@ from rsspade.report.runs import Run, flattened
 __all__ = ["FactLine", "fact_lines", "option_lines", "summary_of"]
 
 _NO_FACT = "–"
-_PLACES = ("data", "out", "resume", "resume_from")  # where a run lay says nothing about what it is
+_PLACES = ("data", "out", "resume", "resume_from", "init_from")  # where a run lay says nothing about what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ def fact_lines(runs: Sequence[Run], parameters: Sequence[int | None], folders: S
         "Model": [_model(run) for run in runs],
         "Parameters": [_NO_FACT if n is None else f"{n:,}".replace(",", " ") for n in parameters],
         "Sources": [_sources(run) for run in runs],
+        "Began with": [_start(run) for run in runs],
         "Trained on": [str(_training(run).get("dataset", _NO_FACT)) for run in runs],
         "Dataset here": list(folders),
         "Synthetic tiles": [str(_training(run).get("synthetic_tiles", _NO_FACT)) for run in runs],
@@ -98,6 +99,12 @@ def _losses(run: Run) -> str:
         return _NO_FACT
     used = {name: v for name, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool) and v != 0}
     return " + ".join(f"{value:g} {str(name).replace('_', ' ')}" for name, value in used.items()) or _NO_FACT
+
+
+def _start(run: Run) -> str:
+    """The generator that a run was fine-tuned from."""
+    found = _training(run).get("begun_with")
+    return _short(found.get("weights_sha256")) if isinstance(found, dict) else _NO_FACT
 
 
 def _short(digest: object) -> str:

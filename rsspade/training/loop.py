@@ -22,11 +22,12 @@ from rsspade.models.checkpoint import RSSpade
 from rsspade.training import steps
 from rsspade.training.batches import Batch, Share, StepSampler, hidden_sources, make_loader, seed_step, to_device
 from rsspade.training.interruption import Interruption
-from rsspade.training.parts import Data, Networks, make_accelerator, make_architecture, make_share, take_folder
+from rsspade.training.parts import Data, Networks, make_accelerator, make_info, make_share, take_folder
 from rsspade.training.record import Meter, Record, forget_after
-from rsspade.training.resume import find_state, restore
+from rsspade.training.resume import begins_anew, find_state, restore
 from rsspade.training.run_folder import RunFolder
 from rsspade.training.schedule import learning_rate, set_learning_rate
+from rsspade.training.start import Start, read_start
 from rsspade.training.state import Checkpoint, optimizer_tensors, write_checkpoint
 from rsspade.training.validation import draw_samples, is_better, validate
 from rsspade.training.variety import generate, step_noise, variety_loss
@@ -43,6 +44,7 @@ class Run:
         best: Step and scores of the best validation; empty before the first.
         left_out: Steps that the generator and the discriminator did not make, because a number was not finite; on
             the device.
+        begun_with: Where its first weights come from; empty where they were random.
     """
 
     config: TrainingConfig
@@ -56,20 +58,24 @@ class Run:
     step: int = 0
     best: dict[str, Any] = dataclasses.field(default_factory=dict)
     left_out: Tensor
+    begun_with: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def build(
-        cls, config: TrainingConfig, accelerator: Accelerator, data: Data, found: Checkpoint | None = None
-    ) -> "Run":
-        """Fresh networks, or those of a checkpoint."""
+        cls, config: TrainingConfig, accelerator: Accelerator, data: Data, found: Checkpoint | None = None,
+        start: Start | None = None,
+    ) -> "Run":  # fmt: skip
+        """Fresh networks, those that begin with another run's generator, or those of a checkpoint."""
         folder = RunFolder(Path(config.out))
-        share, architecture = make_share(config, accelerator), make_architecture(config, data)
-        networks, meter = Networks.build(config, data, architecture, accelerator), Meter(accelerator.device)
+        share, info = make_share(config, accelerator), make_info(config, data)
+        networks, meter = Networks.build(config, info, accelerator, start), Meter(accelerator.device)
         step, best = restore(found, networks, meter) if found is not None else (0, {})
+        origin = {} if start is None else start.origin
         record = Record(folder.metrics, accelerator, config, done=step)
         return cls(
             config=config, accelerator=accelerator, folder=folder, share=share, data=data, networks=networks, meter=meter,
             record=record, step=step, best=best, left_out=torch.zeros(2, device=accelerator.device),
+            begun_with=origin if found is None else found.state.get("begun_with", {}),
         )  # fmt: skip
 
     @property
@@ -83,19 +89,23 @@ def train(config: TrainingConfig) -> int:
     folder = RunFolder(Path(config.out))
     accelerator = make_accelerator(config, folder.events)
     data = Data(config, accelerator.device)
-    make_share(config, accelerator), make_architecture(config, data)  # refuse before anything is written
+    make_share(config, accelerator)  # this and the next refuse before anything is written
+    info = make_info(config, data)
+    start = read_start(config, info) if begins_anew(folder, config) else None
     lock = take_folder(folder, config, accelerator)
     try:
         found = find_state(folder, config, data.identity)
         if found is not None and found.state["step"] >= config.steps:
             accelerator.print(f"{folder.path}: all {config.steps} steps are done.")
             return 0
-        run = Run.build(config, accelerator, data, found)
+        run = Run.build(config, accelerator, data, found, start)
         if accelerator.is_main_process:
             forget_after(folder.metrics, run.step)
             note_session(folder.environment, accelerator, step=run.step)
         if run.step:
             run.record.say(f"{folder.path}: going on after step {run.step}")
+        elif start is not None:
+            run.record.say(f"{folder.path}: beginning with the generator of {config.init_from}")
         with run.record, Interruption(accelerator) as interruption:
             return _to_the_end(run, interruption)
     finally:
@@ -246,7 +256,7 @@ def _save(run: Run) -> None:
         state = {
             "config": dataclasses.asdict(run.config), "best": run.best, "meter": run.meter.state(), "data": run.data.identity,
             "next_draw": run.step * run.config.batch_size, "processes": run.share.processes, "info": networks.info.to_json(),
-            "code": code_version(),
+            "code": code_version(), "begun_with": run.begun_with,
         }  # fmt: skip
         tensors = {"generator": networks.plain_generator.state_dict(), "average": networks.average.state()}
         if networks.plain_discriminator is not None:
@@ -266,6 +276,8 @@ def _export(run: Run, folder: Path, *, scores: dict[str, Any] | None) -> None:
             "batch_size": config.batch_size, "lr": config.lr, "losses": dataclasses.asdict(config.loss),
             "source_dropout": config.source_dropout, "val": scores or {},
         }  # fmt: skip
+        if run.begun_with:
+            summary["begun_with"] = run.begun_with
         info = dataclasses.replace(run.networks.info, training=summary)
         RSSpade(run.networks.average.model, info).save_pretrained(folder)
 

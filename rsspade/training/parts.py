@@ -32,9 +32,10 @@ from rsspade.training.batches import Share
 from rsspade.training.contract import RunOptions
 from rsspade.training.ema import Average
 from rsspade.training.run_folder import RunFolder
+from rsspade.training.start import Start
 from rsspade.training.steps import make_optimizer
 
-__all__ = ["Data", "Networks", "make_accelerator", "make_architecture", "make_share", "take_folder"]
+__all__ = ["Data", "Networks", "make_accelerator", "make_architecture", "make_info", "make_share", "take_folder"]
 
 _USED_BY = {
     "embedding_width": ("rs_spade", "control"), "full_width": ("rs_spade", "control"),
@@ -165,16 +166,15 @@ class Networks:
 
     @classmethod
     def build(
-        cls, config: TrainingConfig, data: Data, architecture: GeneratorConfig, accelerator: Accelerator
+        cls, config: TrainingConfig, info: GeneratorInfo, accelerator: Accelerator, start: Start | None = None
     ) -> "Networks":
-        """Fresh weights from the seed, the same in every process, on the device, prepared."""
+        """Fresh weights from the seed, or another run's generator, the same in every process, on the device, prepared."""
+        architecture = info.architecture
         _warn_of_idle_options(config)
-        info = GeneratorInfo(
-            architecture=architecture, scaling=Scaling(), landcover_scheme=data.train.scheme.name,
-            pixel_size_m=data.folder.info.pixel_size, split_sha256=data.identity["split_sha256"],
-        )  # fmt: skip
         torch.manual_seed(config.seed)  # before the weights are drawn: each process must draw the same
         generator = build_generator(architecture)
+        if start is not None:
+            start.put_into(generator)
         discriminator = None
         if config.loss.needs_discriminator:
             planes = num_stacked_channels(architecture.sources, season=config.season)
@@ -214,6 +214,14 @@ def make_architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
         **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season,
         optical_bands=data.train.optical_bands,
         sources={name: num_channels(name, scheme=data.train.scheme) for name in data.train.sources},
+    )  # fmt: skip
+
+
+def make_info(config: TrainingConfig, data: Data) -> GeneratorInfo:
+    """Everything that the generator's folder will say of it, but for its training; refuses as `make_architecture`."""
+    return GeneratorInfo(
+        architecture=make_architecture(config, data), scaling=Scaling(), landcover_scheme=data.train.scheme.name,
+        pixel_size_m=data.folder.info.pixel_size, split_sha256=data.identity["split_sha256"],
     )  # fmt: skip
 
 

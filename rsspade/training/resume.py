@@ -10,7 +10,12 @@ from rsspade.training.record import Meter
 from rsspade.training.run_folder import RunFolder, changed_option, flatten_mapping
 from rsspade.training.state import Checkpoint, find_checkpoints, load_optimizer, read_checkpoint
 
-__all__ = ["find_state", "restore"]
+__all__ = ["begins_anew", "find_state", "restore"]
+
+
+def begins_anew(folder: RunFolder, config: RunOptions) -> bool:
+    """Whether there is nothing to go on from, so that the run begins with its first weights."""
+    return config.resume_from is None and not (config.resume and find_checkpoints(folder.checkpoints))
 
 
 def find_state(folder: RunFolder, config: RunOptions, data: Mapping[str, Any]) -> Checkpoint | None:
