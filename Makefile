@@ -30,7 +30,7 @@ lint: $(READY)          ## style, format and types
 check: lint test        ## what CI runs
 
 bench: $(READY)         ## speed and memory, each as a ratio within one run
-	$(BIN)/python -m experiments.bench
+	$(BIN)/python -m experiments.speed
 
 wheel: $(READY)         ## build the wheel, install it into an empty environment, make a small world there
 	rm -rf dist build/wheel-env

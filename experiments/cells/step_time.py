@@ -5,18 +5,18 @@ python -m experiments.cells.step_time OUT NAME=KEY ..   prints JSON: name -> sec
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from experiments.cells.cell import Cell, World
 from experiments.cells.runner import Workshop
+from experiments.cells.timing import interleaved
 from rsspade.training.loop import Run, training_steps
 from rsspade.training.parts import Data, make_accelerator
 
@@ -25,20 +25,14 @@ ROUNDS, WARM_UP = 12, 2
 
 def measure(cells: Mapping[str, Cell], data: Path, *, rounds: int = ROUNDS) -> dict[str, float]:
     """Seconds per step of each cell's training, its loader, losses and average included."""
-    times: dict[str, list[float]] = {name: [] for name in cells}
     with tempfile.TemporaryDirectory() as folder:
         turns = {}
         for name, cell in cells.items():
             config = cell.with_(steps=rounds + WARM_UP).config(data, Path(folder) / name)
             accelerator = make_accelerator(config, Path(folder) / "events")
             turns[name] = training_steps(Run.build(config, accelerator, Data(config, accelerator.device)))
-        for number in range(rounds + WARM_UP):
-            for name, steps in turns.items():
-                start = time.perf_counter()
-                next(steps)
-                if number >= WARM_UP:
-                    times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
+        steps = {name: partial(next, own) for name, own in turns.items()}
+        return interleaved(steps, rounds=rounds, warm_up=WARM_UP).medians()
 
 
 def step_times(workshop: Workshop, cells: Mapping[str, Cell]) -> dict[str, float]:

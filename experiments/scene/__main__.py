@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.bench.full_scene import write_full_scene
 from experiments.scene.filling import measure_filling
 from experiments.scene.memory import measure_memory, write_generator, write_mask
 from experiments.scene.seams import measure_seams
+from experiments.speed.full_scene import write_full_scene
 from rsspade.cli import main as rsspade
 from rsspade.evaluation import find_generator
 from rsspade.models import RSSpade
