@@ -5,7 +5,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
+from rsspade import __version__
 from rsspade.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -30,3 +32,10 @@ def test_every_command_and_file_named_exists(path):
     assert used <= set(COMMANDS)
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_citation_names_this_version_and_what_it_needs():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["version"] == __version__
+    assert all({"type", "title", "authors"} <= set(reference) for reference in cited["references"])
