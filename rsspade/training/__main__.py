@@ -9,7 +9,9 @@ from rsspade.training.script import run_script
 __all__ = ["main"]
 
 _HELP = """usage: train_gan.py [--config FILE.yaml] --data DATASET --out RUN [OPTIONS]
-       accelerate launch train_gan.py …   (several processes or GPUs, bf16, other hosts)
+       accelerate launch train_gan.py …   (several GPUs, bf16, other hosts)
+       accelerate launch --multi_gpu --num_processes 2 train_gan.py …   (two processes on CPUs: for these, too,
+                                                                         accelerate wants to hear --multi_gpu)
 
 Trains a generator of optical images from radar, land cover and relief.
 example:

@@ -58,8 +58,8 @@ def make_accelerator(config: RunOptions, events: Path) -> Accelerator:
     )
     if accelerator.num_processes == 1 and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
         warnings.warn(
-            "accelerate was asked for several processes but has started one, as it does without a GPU. "
-            "For several on CPUs: accelerate launch --multi_gpu --num_processes N, or torchrun --nproc_per_node N.",
+            "accelerate was asked for several processes and has started one: without GPUs it starts more only where "
+            "--multi_gpu is named, on CPUs too. Say: accelerate launch --multi_gpu --num_processes N …",
             RSSpadeWarning,
             stacklevel=2,
         )
