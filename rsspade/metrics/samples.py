@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from rsspade.metrics.images import DISPLAY, masked_sum, scorable
@@ -138,6 +137,8 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> float:
         return math.nan
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
+    from scipy.stats import rankdata  # here, since it is more than a quarter of all that a training imports, in time
+
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
