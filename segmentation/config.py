@@ -24,12 +24,14 @@ class NetworkOptions:
         depth: How many times rs_unet halves the resolution, 2 to 5.
         encoder: Of the other models, by its name in segmentation_models_pytorch.
         pretrained: Weights that this encoder begins with, such as imagenet; they are downloaded. None for random ones.
+        stretch: What happens to reflectance before the first layer: `log` tells dark covers apart, which most are.
     """
 
     base_width: int = 32
     depth: int = 5
     encoder: str = "resnet18"
     pretrained: str | None = None
+    stretch: Literal["none", "log"] = "log"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +153,7 @@ class SegmentationConfig:
         channels_last: Keep images channels-last in memory, usually faster.
         log_every: Steps between two lines of metrics.jsonl.
         keep_checkpoints: How many full checkpoints stay.
+        sample_tiles: Validation tiles in each picture of samples/; 0 for no pictures.
         tracker: Who draws the curves, beside metrics.jsonl.
         network: Its options.
         loss: Weights.
@@ -160,7 +163,7 @@ class SegmentationConfig:
 
     same_run: ClassVar[frozenset[str]] = frozenset({
         "data", "synthetic", "out", "resume", "resume_from", "save_every", "keep_checkpoints", "loader.workers", "tracker",
-        "log_every", "patience",
+        "log_every", "patience", "sample_tiles",
     })  # fmt: skip
 
     data: str
@@ -187,6 +190,7 @@ class SegmentationConfig:
     channels_last: bool = True
     log_every: int = 50
     keep_checkpoints: int = 2
+    sample_tiles: int = 4
     tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
     network: NetworkOptions = field(default_factory=NetworkOptions)
     loss: LossOptions = field(default_factory=LossOptions)
@@ -197,7 +201,7 @@ class SegmentationConfig:
         object.__setattr__(self, "sources", _parse_sources(self.sources))
         for name in ("batch_size", "accumulate", "log_every", "keep_checkpoints"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("seed", "epochs", "steps", "eval_every", "save_every"):
+        for name in ("seed", "epochs", "steps", "eval_every", "save_every", "sample_tiles"):
             _at_least(name, getattr(self, name), 0)
         for name in ("labels_seed", "patience"):
             if getattr(self, name) is not None:

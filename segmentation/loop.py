@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from rsspade.environment import code_version, note_session
+from rsspade.errors import InputError, explain
 from rsspade.training.batches import Share, StepSampler, make_loader, seed_step
 from rsspade.training.interruption import Interruption
 from rsspade.training.parts import make_accelerator, make_share, take_folder
@@ -28,9 +29,10 @@ from segmentation.config import LossOptions, SegmentationConfig
 from segmentation.evaluation import count_confusion
 from segmentation.losses import Part, cross_entropy, dice, divide, focal
 from segmentation.metrics import scores
-from segmentation.models.checkpoint import Segmenter
+from segmentation.models.checkpoint import Segmenter, SegmenterInfo
 from segmentation.models.contract import Prediction
 from segmentation.parts import Batch, Data, Networks, make_architecture, to_device
+from segmentation.samples import draw_samples
 
 __all__ = ["Run", "train"]
 
@@ -100,12 +102,24 @@ def _build(
 ) -> Run:
     share, meter = make_share(config, accelerator), Meter(accelerator.device)
     networks = Networks.build(config, data, make_architecture(config, data, share), accelerator)
+    if found is not None:
+        _refuse_another_network(found, networks)
     step, best = restore(found, networks, meter) if found is not None else (0, {})
     return Run(
         config=config, accelerator=accelerator, folder=folder, share=share, data=data, networks=networks, meter=meter,
         record=Record(folder.metrics, accelerator, config, done=step), step=step, best=best,
         left_out=torch.zeros(1, device=accelerator.device),
     )  # fmt: skip
+
+
+def _refuse_another_network(found: Checkpoint, networks: Networks) -> None:
+    """A run that is older than an option of the network may have had another one than the default of today."""
+    before = SegmenterInfo.from_json(found.state["info"], found.path).architecture
+    if before != networks.info.architecture:
+        raise InputError(
+            explain(found.path, expected="a checkpoint of this network", found="one of another, made by an older version",
+                    fix="Begin in another --out.")
+        )  # fmt: skip
 
 
 def _to_the_end(run: Run, interruption: Interruption) -> int:
@@ -191,11 +205,14 @@ def _weighted(part: Part, weight: float) -> Part:
 
 
 def _evaluate(run: Run) -> None:
-    """Score the averaged network on the real validation tiles; keep it if it is the best so far."""
+    """Score the averaged network on the real validation tiles, draw some; keep it if it is the best so far."""
     data, networks = run.data, run.networks
     if data.val is None:
         return
     model = Segmenter(networks.average.model, networks.info)  # type: ignore[arg-type]
+    if run.accelerator.is_main_process and run.config.sample_tiles:
+        picture = run.folder.samples / f"step_{run.step:08d}.png"
+        draw_samples(picture, model, data.val, run.accelerator, tiles=run.config.sample_tiles)
     size = max(run.config.batch_size // (run.share.processes * run.share.accumulate), 1)
     found = scores(count_confusion(model, data.val, run.accelerator, batch_size=size), data.scheme.names)
     kept = {name: found[name] for name in KEPT_SCORES} | {

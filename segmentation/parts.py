@@ -165,7 +165,7 @@ def make_architecture(config: SegmentationConfig, data: Data, share: Share) -> S
     return SegmenterConfig(
         model=config.model, num_classes=len(data.scheme.classes),
         sources={name: num_channels(name, bands=data.optical_bands) for name in config.sources},
-        base_width=options.base_width, depth=options.depth, encoder=options.encoder,
+        base_width=options.base_width, depth=options.depth, encoder=options.encoder, stretch=options.stretch,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from rsspade.errors import ConfigError, explain
 from segmentation.config import SOURCES
-from segmentation.models.contract import SegmentationNetwork
+from segmentation.models.contract import STRETCHES, SegmentationNetwork
 from segmentation.models.rs_unet import RSUNet
 from segmentation.models.smp_networks import LIBRARY, LibraryNetwork
 
@@ -25,6 +25,7 @@ class SegmenterConfig:
         base_width: Features at full resolution (rs_unet).
         depth: How many times the grid is halved (rs_unet).
         encoder: Of the models of segmentation_models_pytorch.
+        stretch: What happens to reflectance before the first layer; folders without it are older, and had none.
     """
 
     model: str = "rs_unet"
@@ -33,6 +34,7 @@ class SegmenterConfig:
     base_width: int = 32
     depth: int = 5
     encoder: str = "resnet18"
+    stretch: str = "none"
 
     def __post_init__(self) -> None:
         _check("model", self.model in MODELS, f"one of {', '.join(MODELS)}", self.model)
@@ -42,6 +44,7 @@ class SegmenterConfig:
         _check("num_classes", _is_count(self.num_classes) and self.num_classes >= 2, "at least 2", self.num_classes)
         _check("network.base_width", _is_count(self.base_width), "a whole number from 1 on", self.base_width)
         _check("network.depth", _is_count(self.depth) and 2 <= self.depth <= 5, "2 to 5", self.depth)
+        _check("network.stretch", self.stretch in STRETCHES, f"one of {', '.join(STRETCHES)}", self.stretch)
         _check("network.encoder", isinstance(self.encoder, str), "a name", self.encoder)
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,8 +64,12 @@ class SegmenterConfig:
 def build_segmenter(config: SegmenterConfig, *, pretrained: str | None = None) -> SegmentationNetwork:
     """Fresh weights; `pretrained` names those that an encoder of the library begins with, and makes it download them."""
     if config.model == "rs_unet":
-        return RSUNet(config.sources, config.num_classes, base_width=config.base_width, depth=config.depth)
-    return LibraryNetwork(config.model, config.sources, config.num_classes, encoder=config.encoder, weights=pretrained)
+        return RSUNet(
+            config.sources, config.num_classes, base_width=config.base_width, depth=config.depth, stretch=config.stretch
+        )
+    return LibraryNetwork(
+        config.model, config.sources, config.num_classes, encoder=config.encoder, weights=pretrained, stretch=config.stretch
+    )  # fmt: skip
 
 
 def _is_count(value: object) -> bool:

@@ -42,11 +42,21 @@ class RSUNet(SegmentationNetwork):
         num_classes: K.
         base_width: F at full resolution; twice as many at each level below.
         depth: How many times the grid is halved; 5 in the paper.
+        stretch: One of `STRETCHES`.
     """
 
-    def __init__(self, sources: Mapping[str, int], num_classes: int, *, base_width: int = 32, depth: int = 5) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, int],
+        num_classes: int,
+        *,
+        base_width: int = 32,
+        depth: int = 5,
+        stretch: str = "none",
+    ) -> None:
         super().__init__()
         self.sources = dict(sources)
+        self.stretch = stretch
         self.multiple = 2**depth
         widths = [base_width * 2**n for n in range(depth + 1)]
         self.first = _Block(sum(sources.values()), widths[0])
@@ -58,7 +68,7 @@ class RSUNet(SegmentationNetwork):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Prediction:
         """Channels by source -> logits (B, K, H, W)."""
-        stacked = stack_sources(inputs, self.sources)
+        stacked = stack_sources(inputs, self.sources, stretch=self.stretch)
         padding = Padding.to_multiple((stacked.shape[-2], stacked.shape[-1]), self.multiple)
         x = self.first(padding.apply(stacked))
         skips = []

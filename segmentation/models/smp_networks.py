@@ -35,13 +35,16 @@ class LibraryNetwork(SegmentationNetwork):
         num_classes: K.
         encoder: The library's name of an encoder.
         weights: The library's name of pretrained weights, which it downloads; None for random ones.
+        stretch: One of `STRETCHES`.
     """
 
     def __init__(
-        self, model: str, sources: Mapping[str, int], num_classes: int, *, encoder: str, weights: str | None = None
-    ) -> None:
+        self, model: str, sources: Mapping[str, int], num_classes: int, *, encoder: str, weights: str | None = None,
+        stretch: str = "none",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.sources = dict(sources)
+        self.stretch = stretch
         kind = getattr(_library(), LIBRARY[model])
         try:
             network = kind(
@@ -57,7 +60,7 @@ class LibraryNetwork(SegmentationNetwork):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Prediction:
         """Channels by source -> logits (B, K, H, W)."""
-        stacked = stack_sources(inputs, self.sources)
+        stacked = stack_sources(inputs, self.sources, stretch=self.stretch)
         padding = Padding.to_multiple((stacked.shape[-2], stacked.shape[-1]), _MULTIPLE)
         return Prediction(padding.crop(self.network(padding.apply(stacked))))
 

@@ -11,7 +11,7 @@ from rsspade.training.state import find_checkpoints
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
-    "batch_size": 2, "eval_every": 100, "save_every": 100, "log_every": 1, "tracker": "none",
+    "batch_size": 2, "eval_every": 100, "save_every": 100, "log_every": 1, "tracker": "none", "sample_tiles": 0,
     "network.base_width": 2, "network.depth": 3,
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import torch
 
 from rsspade.errors import ConfigError, InputError
 from segmentation.models import MODELS, Segmenter, SegmenterConfig, SegmenterInfo, build_segmenter
+from segmentation.models.contract import stack_sources
 
 
 def build(model="rs_unet", sources=None, classes=9):
@@ -63,6 +64,25 @@ def test_rs_unet_is_that_of_the_paper():
     assert network.head.out_channels == 9
 
 
+def test_a_stretch_gives_dark_covers_room_and_keeps_order_and_gaps():
+    reflectance = torch.tensor([-0.5, 0.0, 0.03, 0.05, 0.2, 0.8, 0.82])
+    channels = ((reflectance - 0.2) / 0.2)[None, None, None]
+    stretched = stack_sources({"s2": channels}, {"s2": 1}, stretch="log")[0, 0, 0]
+    assert torch.isfinite(stretched).all()
+    assert (stretched.diff() > 0).all()
+    assert stretched[4].abs() < 1e-6  # no data is 0 before and after
+    assert stretched[3] - stretched[2] > 10 * (stretched[6] - stretched[5])
+    other = {"s1": torch.full((1, 2, 1, 7), -0.7), "s2": channels}
+    assert torch.equal(stack_sources(other, {"s2": 1, "s1": 2}, stretch="log")[:, 1:], other["s1"])
+
+
+def test_a_folder_from_before_the_stretch_is_read_as_it_was_trained():
+    content = SegmenterConfig(sources={"s2": 4}, num_classes=9, stretch="log").to_dict()
+    assert SegmenterConfig.from_dict(content).stretch == "log"
+    del content["stretch"]
+    assert SegmenterConfig.from_dict(content).stretch == "none"
+
+
 def test_padding_adds_nothing_where_the_size_fits(monkeypatch):
     network = build().eval()
     image = torch.randn(1, 4, 70, 90)
@@ -87,7 +107,15 @@ def test_other_inputs_are_refused(inputs, expected):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"model": "vnet"}, {"sources": {}}, {"sources": {"lulc": 9}}, {"num_classes": 1}, {"depth": 9}]
+    "wrong",
+    [
+        {"model": "vnet"},
+        {"sources": {}},
+        {"sources": {"lulc": 9}},
+        {"num_classes": 1},
+        {"depth": 9},
+        {"stretch": "exp"},
+    ],
 )
 def test_a_config_that_cannot_be_is_refused(wrong):
     with pytest.raises(ConfigError, match="expected"):

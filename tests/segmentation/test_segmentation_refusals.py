@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import yaml
 from accelerate.state import AcceleratorState
 from small_runs import arguments
 from synthetic_sets import write_synthetic
 
 from rsspade.data.manifest import DatasetFolder
+from rsspade.training.state import find_checkpoints
 from segmentation import evaluate, train
 
 
@@ -112,6 +114,24 @@ def test_another_run_is_not_continued(capsys, dataset, synthetic, tmp_path):
     again = {"steps": 1, "resume": "true"}
     assert "a run with --lr" in refusal(capsys, arguments(dataset, run, lr=0.1, **again))
     assert "one of another" in refusal(capsys, arguments(dataset, run, synthetic=synthetic, **again))
+
+
+def test_a_run_from_before_the_stretch_is_not_continued_with_one(capsys, dataset, tmp_path):
+    run, options = tmp_path / "run", {"steps": 2, "save_every": 1}
+    assert train.main(arguments(dataset, run, **options)) == 0
+    last, first = find_checkpoints(run / "checkpoints")
+    shutil.rmtree(last)
+    state = json.loads((first / "state.json").read_text())
+    info = json.loads(state["info"])
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for options_of_the_network in (state["config"]["network"], info["architecture"], config["network"]):
+        del options_of_the_network["stretch"]
+    (first / "state.json").write_text(json.dumps(state | {"info": json.dumps(info)}))
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    capsys.readouterr()
+    assert "one of another, made by an older version" in refusal(
+        capsys, arguments(dataset, run, resume="true", **options)
+    )
 
 
 def test_unlabelled_pixels_are_not_scored(capsys, spoilt, tmp_path):

@@ -46,7 +46,9 @@ def run(data, out, **given):
 
 def test_a_run_leaves_a_network_that_loads_and_lines_that_tell_its_way(dataset, synthetic, tmp_path):
     losses = {"loss__dice": 1, "loss__focal": 0.5, "loss__class_power": 0.5}
-    assert run(dataset, tmp_path / "run", epochs=2, synthetic=synthetic, sources="s2,s1", eval_every=0, **losses) == 0
+    shown = {"sources": "s2,s1", "eval_every": 0, "sample_tiles": 2}
+    assert run(dataset, tmp_path / "run", epochs=2, synthetic=synthetic, **shown, **losses) == 0
+    assert len(list((tmp_path / "run" / "samples").glob("step_*.png"))) == 2
     kept = {p.name for p in (tmp_path / "run").iterdir()}
     assert {"config.yaml", "metrics.jsonl", "model", "model_last", "checkpoints", "environment.json"} <= kept
     model = Segmenter.from_pretrained(tmp_path / "run")
