@@ -14,13 +14,15 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import yaml
 
 from rsspade.errors import ConfigError, explain
 
-__all__ = ["default_options", "describe_options", "flatten", "read_options", "to_yaml", "unflatten"]
+__all__ = [
+    "OptionText", "default_options", "describe_options", "explain_options", "flatten", "read_options", "to_yaml", "unflatten",
+]  # fmt: skip
 
 T = TypeVar("T")
 _MAX_YAML_BYTES = 1024 * 1024
@@ -80,12 +82,36 @@ def to_yaml(config: Any) -> str:  # noqa: ANN401 (any dataclass instance)
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
+class OptionText(NamedTuple):
+    """An option in words.
+
+    Attributes:
+        name: Dotted, without dashes.
+        value: What stands behind it; nothing for a switch.
+        default: None where it has none and is needed.
+        text: What it does.
+    """
+
+    name: str
+    value: str
+    default: str | None
+    text: str
+
+
+def explain_options(kind: type[Any]) -> list[OptionText]:
+    """All options in words, in the order of the dataclass."""
+    return [
+        OptionText(name, _kind(hint), None if default is dataclasses.MISSING else _show(default), text)
+        for name, (hint, default, text) in _options(kind).items()
+    ]
+
+
 def describe_options(kind: type[Any]) -> str:
     """The options with types, defaults and explanations, one or two lines each, for `--help`."""
     lines = []
-    for name, (hint, default, text) in _options(kind).items():
-        shown = "needed" if default is dataclasses.MISSING else f"default {_show(default)}"
-        lines += [f"  --{name} {_kind(hint)}  ({shown})", f"        {text}"]
+    for name, value, default, text in explain_options(kind):
+        shown = "needed" if default is None else f"default {default}"
+        lines += [f"  --{name} {value}  ({shown})", f"        {text}"]
     return "\n".join(lines)
 
 
@@ -273,6 +299,6 @@ def _show(value: object) -> str:
         ",".join(map(str, value))
         if isinstance(value, tuple)
         else str(value).lower()
-        if isinstance(value, bool)
+        if value is None or isinstance(value, bool)
         else str(value)
     )

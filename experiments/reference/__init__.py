@@ -1,0 +1,1 @@
+"""The reference of all options, written from the code that reads them."""
