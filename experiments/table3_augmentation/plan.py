@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.cells.cell import Cell, Question, Synthetic, World
+from experiments.table1_generators.plan import MODELS, SHARED
 
 __all__ = ["CONTRASTS", "PARTS", "PRESETS", "REGIMES", "Contrast", "Preset", "arms", "questions"]
 
@@ -17,14 +18,12 @@ REGIMES = {
 """How much there is. `few`: the generator is trained on, and makes images of, the few labelled tiles. `sources`: it is
 trained on the same few, but makes images of all training tiles, which have radar, land cover and relief."""
 
-GENERATOR: Mapping[str, Any] = {
-    "model": "rs_spade", "loss.adversarial": 0.0, "source_dropout": 0.0, "batch_size": 4, "lr": 2e-3,
-}  # fmt: skip
-"""As in the tables of the generators, but with the head that draws several images of a place."""
+GENERATOR: Mapping[str, Any] = {**SHARED, **MODELS["rs_spade"]}
+"""That of `table1_generators`, so that a training is not made twice."""
 
 SEGMENTER: Mapping[str, Any] = {
-    "model": "rs_unet", "network.base_width": 8, "loader.crop_size": 64, "batch_size": 8, "lr": 1e-2,
-    "optimizer.ema_decay": 0.98,
+    "model": "rs_unet", "network.base_width": 8, "network.stretch": "log", "loss.class_power": 0.5, "loader.crop_size": 64,
+    "batch_size": 8, "lr": 1e-2, "optimizer.warmup": 50, "optimizer.ema_decay": 0.98,
 }  # fmt: skip
 """Of the small size; trained on crops, which are drawn anew each time, flipped and turned."""
 
@@ -40,9 +39,10 @@ class Preset:
         steps: Of a network that is trained on real tiles alone; at equal epochs, 1:1 takes twice as many.
         evaluations: On the way.
         generator_steps: Of a generator.
+        few_generator_steps: Of one that has seen few tiles, which it knows sooner.
         few: Share of the training tiles where there are few.
         shares: Shares between few and all.
-        seeds: Of the core; the first `factor_seeds` of them, of the factors.
+        seeds: Of the core; the first `factor_seeds` of them, of all else.
         factor_seeds: How many.
         forest: Pixels and trees of the forest.
         segmenter: Options of the network.
@@ -54,6 +54,7 @@ class Preset:
     steps: int
     evaluations: int
     generator_steps: int
+    few_generator_steps: int
     few: float
     shares: tuple[float, ...]
     seeds: tuple[int, ...]
@@ -66,27 +67,38 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "toy": Preset(
         world=World(scenes=3, tile_size=64, scene_size=128), fresh=World(scenes=3, tile_size=64, scene_size=128, seed=1000),
-        steps=20, evaluations=2, generator_steps=2, few=0.5, shares=(0.75,), seeds=(100, 101), factor_seeds=1,
-        forest={"pixels": 400, "trees": 4},
-        segmenter={**SEGMENTER, "network.base_width": 4, "network.depth": 2, "batch_size": 2, "optimizer.ema_decay": 0.0},
-        generator={"generator.base_width": 4, "generator.depth": 3, "batch_size": 1},
+        steps=20, evaluations=2, generator_steps=2, few_generator_steps=2, few=0.5, shares=(0.75,), seeds=(100, 101),
+        factor_seeds=1, forest={"pixels": 400, "trees": 4},
+        segmenter={
+            **SEGMENTER, "network.base_width": 4, "network.depth": 2, "batch_size": 2, "optimizer.warmup": 0,
+            "optimizer.ema_decay": 0.0,
+        },
+        generator={"generator.base_width": 4, "generator.depth": 3, "batch_size": 1, "optimizer.warmup": 0, "lr": 2e-3},
     ),
+    # World, seeds, steps and rate of the generators are those of the cpu preset of table1_generators.
     "cpu": Preset(
-        world=World(), fresh=World(scenes=12, seed=1000), steps=1000, evaluations=8, generator_steps=1000, few=0.1,
-        shares=(0.5, 0.25), seeds=tuple(range(100, 110)), factor_seeds=5, forest={}, segmenter=SEGMENTER, generator={},
+        world=World(scenes=96), fresh=World(scenes=24, seed=1000), steps=1200, evaluations=5, generator_steps=2000,
+        few_generator_steps=1000, few=0.1, shares=(0.5, 0.25), seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
+        segmenter=SEGMENTER, generator={"lr": 4e-3},
     ),
     # As in the paper: 1558 training tiles (here 1552) of 256 px, 50 epochs of them, the whole width, whole tiles.
     "gpu": Preset(
         world=World(scenes=139, tile_size=256, scene_size=1024), fresh=World(scenes=24, tile_size=256, scene_size=1024, seed=1000),
-        steps=50 * 1552 // 16, evaluations=50, generator_steps=6000, few=0.1, shares=(0.5, 0.25),
+        steps=50 * 1552 // 16, evaluations=50, generator_steps=6000, few_generator_steps=6000, few=0.1, shares=(0.5, 0.25),
         seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
-        segmenter={"model": "rs_unet", "batch_size": 16, "lr": 1e-3}, generator={"batch_size": 16},
+        segmenter={
+            "model": "rs_unet", "network.stretch": "log", "loss.class_power": 0.5, "batch_size": 16, "lr": 1e-3,
+            "optimizer.warmup": 100,
+        },
+        generator={"batch_size": 16, "lr": 2e-3},
     ),
 }  # fmt: skip
 
-PARTS = ("core", "ratio", "samples", "labels", "augmentation")
+PARTS = ("forest", "core", "ratio", "samples", "labels", "augmentation")
+FACTORS = PARTS[2:]
 RATIOS = (0.25, 0.5, 2.0)
 SAMPLES = 4
+HEAD = "generator.variety_width"
 
 
 def questions(preset: Preset, cell: Cell) -> tuple[Question, ...]:
@@ -96,10 +108,12 @@ def questions(preset: Preset, cell: Cell) -> tuple[Question, ...]:
     return Question("train", (), preset.fresh), Question("test", ())
 
 
-def generator(preset: Preset, seed: int, share: float) -> Cell:
-    """A generator that has seen this share of the training tiles."""
+def generator(preset: Preset, seed: int, share: float, *, draws: bool = False) -> Cell:
+    """A generator that has seen this share of the training tiles; with the head that draws several images of a place."""
     world = preset.world if share == 1 else dataclasses.replace(preset.world, images=share, images_seed=seed)
-    return Cell(world, {**GENERATOR, **preset.generator, "steps": preset.generator_steps, "seed": seed})
+    steps = preset.few_generator_steps if share <= preset.few else preset.generator_steps
+    options = {name: value for name, value in GENERATOR.items() if not (draws and name == HEAD)}
+    return Cell(world, {**options, **preset.generator, "steps": steps, "seed": seed})
 
 
 def true(preset: Preset, seed: int, share: float, *, longer: int = 1, **options: Any) -> Cell:  # noqa: ANN401
@@ -110,16 +124,22 @@ def true(preset: Preset, seed: int, share: float, *, longer: int = 1, **options:
 
 
 def mix(
-    preset: Preset, seed: int, share: float, *, longer: int = 1, ratio: float = 1.0, samples: int = 1, parents: str = "all"
+    preset: Preset, seed: int, share: float, *, longer: int = 1, ratio: float = 1.0, samples: int = 0, parents: str = "all"
 ) -> Cell:  # fmt: skip
-    """Real and synthetic tiles, the latter of all training tiles or of the labelled ones."""
+    """Real and synthetic tiles, the latter of all training tiles or of the labelled ones; `samples` of a head that draws."""
     cell = true(preset, seed, share, longer=longer, ratio=ratio, parents=parents)
-    return dataclasses.replace(cell, synthetic=Synthetic(generator(preset, seed, share), samples))
+    maker = generator(preset, seed, share, draws=samples > 0)
+    return dataclasses.replace(cell, synthetic=Synthetic(maker, max(samples, 1)))
 
 
 def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
     """The cells of a part with one seed, by name; those that others wait for come first."""
     few, cells = preset.few, dict[str, Cell]()
+    if part == "forest":
+        for name, share in (("all", 1.0), ("few", few)):
+            cells[f"true {name}"] = true(preset, seed, share)
+            options = {**preset.forest, "labels": share, "seed": seed}
+            cells[f"forest {name}"] = Cell(preset.world, options, "forest")
     if part == "core":
         cells |= {"generator all": generator(preset, seed, 1.0), "generator few": generator(preset, seed, few)}
         cells |= {"true all": true(preset, seed, 1.0), "true few": true(preset, seed, few)}
@@ -127,13 +147,10 @@ def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
             cells[f"mix all {name}"] = mix(preset, seed, 1.0, longer=longer)
             cells[f"mix few {name}"] = mix(preset, seed, few, longer=longer, parents="labelled")
             cells[f"mix sources {name}"] = mix(preset, seed, few, longer=longer)
-        for name, share in (("all", 1.0), ("few", few)):
-            options = {**preset.forest, "labels": share, "seed": seed}
-            cells[f"forest {name}"] = Cell(preset.world, options, "forest")
     if part == "ratio":
         cells |= {f"ratio {ratio:g}": mix(preset, seed, few, ratio=ratio) for ratio in RATIOS}
     if part == "samples":
-        cells[f"samples {SAMPLES}"] = mix(preset, seed, few, samples=SAMPLES)
+        cells |= {f"samples {samples}": mix(preset, seed, few, samples=samples) for samples in (1, SAMPLES)}
     if part == "labels":
         for share in preset.shares:
             cells[f"true {share:.0%}"] = true(preset, seed, share)
@@ -168,12 +185,14 @@ def _contrasts() -> tuple[Contrast, ...]:
         real = "true all" if regime == "all" else "true few"
         for name in ("steps", "epochs"):
             found.append(Contrast("core", f"{title}, equal {name}: Mix − True", f"mix {regime} {name}", real))
+    for name, title in (("all", REGIMES["all"]), ("few", "{few} of the labels")):
+        found.append(Contrast("forest", f"{title}: RS-UNet − forest", f"true {name}", f"forest {name}"))
     reference = "mix sources steps"
     for ratio in RATIOS:
         found.append(Contrast("ratio", f"{ratio:g} synthetic per real − 1 per real", f"ratio {ratio:g}", reference))
         found.append(Contrast("ratio", f"{ratio:g} synthetic per real − True", f"ratio {ratio:g}", "true few"))
-    found.append(Contrast("samples", f"{SAMPLES} images per tile − 1", f"samples {SAMPLES}", reference))
-    found.append(Contrast("samples", f"{SAMPLES} images per tile − True", f"samples {SAMPLES}", "true few"))
+    found.append(Contrast("samples", f"{SAMPLES} drawn images per tile − 1", f"samples {SAMPLES}", "samples 1"))
+    found.append(Contrast("samples", f"{SAMPLES} drawn images per tile − True", f"samples {SAMPLES}", "true few"))
     shares = sorted({share for preset in PRESETS.values() for share in preset.shares}, reverse=True)
     for share in shares:
         found.append(
