@@ -15,7 +15,6 @@ from rsspade.jobs import progress_bar
 from rsspade.metrics import ImageScores, SampleScores
 from rsspade.metrics.rows import gathered_state
 from rsspade.models import RSSpade
-from rsspade.models.noise import NoiseField
 
 __all__ = ["SHOWN", "check_samples", "score_samples"]
 
@@ -81,9 +80,9 @@ def score_samples(
 def _draw(model: RSSpade, sample: Sample, names: Sequence[str], samples: int, sources: Sequence[str]) -> Tensor:
     """Reflectance (S, B, C, H, W)."""
     device = next(model.parameters()).device
-    fields = [[NoiseField(_SEED, name=name, sample=n) for n in range(samples)] for name in names]
     _, draws = model.draw(
-        {name: sample.sources[name].to(device) for name in sources}, fields=fields, origins=[(0, 0)] * len(names),
+        {name: sample.sources[name].to(device) for name in sources},
+        samples=range(samples), names=names, origins=[(0, 0)] * len(names), seed=_SEED,
         valid={name: sample.valid[name].to(device) for name in sources}, day_of_year=sample.day_of_year,
     )  # fmt: skip
     return draws.movedim(1, 0)

@@ -20,7 +20,7 @@ from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import TileDataset
 from rsspade.metrics import ImageScores, SampleScores
 from rsspade.models.noise import NoiseField
-from rsspade.models.variety import Noise, noise_of_field
+from rsspade.models.variety import Noise, fields_of_samples, noise_of_field, residuals_of_samples
 from rsspade.training.batches import to_device
 
 PRESETS = {
@@ -34,9 +34,11 @@ SAMPLES = 8
 def draw(trained: Trained, tiles: TileDataset, sample: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
     """The image without noise (B, C, H, W) and draws (S, B, C, H, W), in channels."""
     batch = to_device(sample, torch.device("cpu"), sources=tiles.sources, scaling=Scaling(), scheme=tiles.scheme)
+    noise_is_input = trained.config.variety_width == 0
     names, size = [tiles.rows[n].tile for n in sample.tile.tolist()], (batch.valid.shape[-2], batch.valid.shape[-1])
-    fields = [[NoiseField(0, name=name, sample=n) for name in names] for n in range(SAMPLES)]
-    if trained.config.variety_width == 0:
+    numbers = range(SAMPLES) if noise_is_input else fields_of_samples(range(SAMPLES))
+    fields = [[NoiseField(0, name=name, number=n) for name in names] for n in numbers]
+    if noise_is_input:
         windows = [
             torch.stack([torch.from_numpy(f.window(0, 0, 0, *size, NOISE_CHANNELS)) for f in own]) for own in fields
         ]
@@ -45,8 +47,8 @@ def draw(trained: Trained, tiles: TileDataset, sample: Any) -> tuple[torch.Tenso
         return image, torch.stack(draws)
     depth = trained.config.depth
     noise = Noise([torch.stack([noise_of_field(f, (0, 0), size, depth) for f in own]) for own in fields], size)
-    image, residuals, _ = trained.network(batch.conditions, batch.present, None, noise)
-    return image, (image[:, None] + residuals).movedim(1, 0)
+    image, *drawn = trained.network(batch.conditions, batch.present, None, noise)
+    return image, (image[:, None] + residuals_of_samples(*drawn, range(SAMPLES))).movedim(1, 0)
 
 
 def score(trained: Trained, tiles: TileDataset) -> dict[str, float | None]:

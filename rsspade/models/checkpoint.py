@@ -23,7 +23,7 @@ from rsspade.models.embedding import grid_size
 from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
 from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
-from rsspade.models.variety import STRENGTH, Noise, noise_of_field
+from rsspade.models.variety import STRENGTH, Noise, fields_of_samples, noise_of_field, residuals_of_samples
 from rsspade.sources import UNLABELLED
 
 __all__ = ["GeneratorInfo", "RSSpade"]
@@ -77,40 +77,29 @@ class RSSpade(nn.Module):
         return image[0] if single else image
 
     @torch.no_grad()
-    def sample(
-        self,
-        sources: Mapping[str, Tensor | np.ndarray],
-        *,
-        fields: Sequence[NoiseField],
-        origins: Sequence[tuple[int, int]],
-        valid: Mapping[str, Tensor | np.ndarray] | None = None,
-        day_of_year: Tensor | float | None = None,
-    ) -> Tensor:
-        """Draw one image for each tile; reflectance as from `forward`, which gives the middle of all draws.
-
-        Args:
-            sources: As in `forward`.
-            fields: One for each tile of the batch.
-            origins: Row and column of each tile's first pixel in its scene: where two tiles of a scene overlap, they
-                see the same noise.
-            valid: As in `forward`.
-            day_of_year: As in `forward`.
-        """
-        several = [[field] for field in fields]
-        _, drawn = self.draw(sources, fields=several, origins=origins, valid=valid, day_of_year=day_of_year)
-        return drawn[..., 0, :, :, :]
-
-    @torch.no_grad()
     def draw(
         self,
         sources: Mapping[str, Tensor | np.ndarray],
         *,
-        fields: Sequence[Sequence[NoiseField]],
+        samples: Sequence[int],
+        names: Sequence[str],
         origins: Sequence[tuple[int, int]],
+        seed: int = 0,
         valid: Mapping[str, Tensor | np.ndarray] | None = None,
         day_of_year: Tensor | float | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Several draws for little more than the price of one: `sample` with S fields for each tile.
+        """Draw images for each tile; `forward` gives the middle of all draws.
+
+        Args:
+            sources: As in `forward`.
+            samples: Which of endlessly many, from 0, the same for all tiles; each is what it is whichever others are
+                asked for. The price is that of the blocks of eight that they lie in.
+            names: Of what each tile of the batch is a part, such as its scene.
+            origins: Row and column of each tile's first pixel in there: where two tiles of a scene overlap, they see
+                the same noise.
+            seed: Of the whole job.
+            valid: As in `forward`.
+            day_of_year: As in `forward`.
 
         Returns:
             The deterministic image (B, bands, H, W) and the draws (B, S, bands, H, W); without B where there is none.
@@ -118,18 +107,19 @@ class RSSpade(nn.Module):
         self.check_variety()
         conditions, present, season, single = self._inputs(sources, valid, day_of_year)
         batch, device = len(next(iter(present.values()))), next(self.parameters()).device
-        counts = {len(own) for own in fields}
-        if len(fields) != batch or len(origins) != batch or len(counts) != 1:
+        if len(names) != batch or len(origins) != batch:
             raise ValueError(
-                f"expected fields, equally many each, and an origin for {batch} tiles; found {len(fields)} and {len(origins)}"
+                f"expected a name and an origin for {batch} tiles, found {len(names)} names and {len(origins)} origins"
             )
         size, depth = grid_size(conditions), self.info.architecture.depth
+        tiles = list(zip(names, origins, strict=True))
         draws = (
-            torch.stack([noise_of_field(own[n], at, size, depth) for own, at in zip(fields, origins, strict=True)])
-            for n in range(counts.pop())
+            torch.stack([noise_of_field(NoiseField(seed, name=of, number=n), at, size, depth) for of, at in tiles])
+            for n in fields_of_samples(samples)
         )
         noise = Noise((draw.to(device) for draw in draws), size)
-        image, residuals, _ = self.network(conditions, present, season, noise)
+        image, residuals, variance = self.network(conditions, present, season, noise)
+        residuals = residuals_of_samples(residuals, variance, samples)
         drawn = decode_optical(image[:, None] + STRENGTH * residuals, self.info.scaling)
         image = decode_optical(image, self.info.scaling)
         return (image[0], drawn[0]) if single else (image, drawn)

@@ -20,20 +20,16 @@ _ROW, _COLUMN, _GROUP = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xD1B54A32D1
 
 
 class NoiseField:
-    """Standard normal noise over an endless grid, a pure function of seed, name, sample, level and position.
-
-    Samples come in mirrored pairs: sample 2k + 1 is sample 2k with every sign turned. So the mean over an even number
-    of samples is 0, where that of independent ones would still be noise.
+    """Standard normal noise over an endless grid, a pure function of seed, name, number, level and position.
 
     Args:
         seed: Of the whole job.
         name: What the grid belongs to, such as a tile or a scene.
-        sample: Which of several fields, from 0.
+        number: Which of several fields, from 0.
     """
 
-    def __init__(self, seed: int, *, name: str = "", sample: int = 0) -> None:
-        self._identity = f"{seed}\n{sample // 2}\n{name}"
-        self._sign = np.float32(-1 if sample % 2 else 1)
+    def __init__(self, seed: int, *, name: str = "", number: int = 0) -> None:
+        self._identity = f"{seed}\n{number}\n{name}"
 
     def window(self, level: int, row: int, col: int, height: int, width: int, channels: int = 1) -> np.ndarray:
         """Cut a window out of one level's grid; levels have nothing in common.
@@ -59,7 +55,7 @@ class NoiseField:
         shifts = np.arange(_PER_HASH, dtype=np.uint64) * np.uint64(_TABLE_BITS)
         entries = (hashed[:, None] >> shifts[:, None, None]) & np.uint64(2**_TABLE_BITS - 1)
         values = _normal_table()[entries.reshape(-1, height, width)[:channels].astype(np.intp)]
-        return np.asarray(values * self._sign, np.float32)
+        return np.asarray(values, np.float32)
 
 
 def _positions(first: int, count: int) -> np.ndarray:

@@ -13,6 +13,10 @@ absolute ones of the size that bright soil has in the infrared would paint dark 
 The residual is linear in the noise. So its mean is exactly 0, the deterministic image is the centre of all draws, and
 noise with its sign turned gives the mirrored draw. It is trained with proper scoring rules (`rsspade.training.variety`)
 on detached features: nothing of the deterministic image depends on it.
+
+Samples come in blocks of eight: four draws and their mirror images, balanced, so that the spread of a block is at each
+pixel the one that was learned. That of independent draws would itself be a draw, off by half of its size as often as
+not with so few of them, and tell little of where to trust the image. Sample k is the same however many are asked for.
 """
 
 import functools
@@ -32,10 +36,12 @@ __all__ = [
     "Noise",
     "VarietyHead",
     "brightness",
+    "fields_of_samples",
     "finish",
     "noise_channels",
     "noise_of_field",
     "random_noise",
+    "residuals_of_samples",
 ]
 
 STRENGTH = 0.9
@@ -47,6 +53,8 @@ PER_LEVEL = 4
 EVERYWHERE = 62
 """The level whose only cell is the whole scene."""
 
+_HALF = 4
+"""Draws of a block without their mirror images."""
 
 _BLACK, _DARKEST, _BRIGHTEST = -1.1, 0.1, 2.0
 """Channels of a reflectance of −0.02, which is blacker than any, and the least and largest distance from there that
@@ -157,6 +165,32 @@ def finish(
 def brightness(image: Tensor) -> Tensor:
     """What deviations from an image are measured by, band by band: its distance from black, in channels."""
     return (image - _BLACK).clamp(_DARKEST, _BRIGHTEST)
+
+
+def fields_of_samples(samples: Sequence[int]) -> list[int]:
+    """The numbers of the noise fields whose draws `residuals_of_samples` makes these samples of."""
+    return [_HALF * block + n for block in _blocks(samples) for n in range(_HALF)]
+
+
+def residuals_of_samples(residuals: Tensor, variance: Tensor, samples: Sequence[int]) -> Tensor:
+    """The residuals (B, S, C, H, W) of samples, out of those (B, fields, C, H, W) of their blocks' noise fields.
+
+    At each pixel all draws of a block are scaled by one number, for all bands: so that their mean square is the
+    variance (B, C, H, W), summed over bands. Colours stay, and no draw goes further than all four together would.
+    """
+    blocks = residuals.unflatten(1, (-1, _HALF))
+    drawn = blocks.square().mean(dim=2).sum(dim=2)  # (B, blocks, H, W)
+    scale = (variance.sum(dim=1, keepdim=True) / drawn.clamp(min=torch.finfo(drawn.dtype).tiny)).sqrt()
+    balanced, known = blocks * scale[:, :, None, None], _blocks(samples)
+    picked = [
+        balanced[:, known.index(n // (2 * _HALF)), n // 2 % _HALF] * (-1 if n % 2 else 1)  # a draw, its mirror image
+        for n in samples
+    ]
+    return torch.stack(picked, dim=1)
+
+
+def _blocks(samples: Sequence[int]) -> list[int]:
+    return sorted({n // (2 * _HALF) for n in samples})
 
 
 def noise_of_field(field: NoiseField, origin: tuple[int, int], size: tuple[int, int], depth: int) -> Tensor:

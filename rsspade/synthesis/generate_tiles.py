@@ -22,7 +22,6 @@ from rsspade.data.torch_dataset import Sample
 from rsspade.errors import InputError, explain
 from rsspade.jobs import unit_file
 from rsspade.metrics import DISPLAY, ImageScores, SampleScores, pairwise_distance
-from rsspade.models.noise import NoiseField
 from rsspade.sources import Source
 from rsspade.synthesis.generate_plan import Plan
 
@@ -124,9 +123,10 @@ def _draw(
     if options.samples == 1:
         image: Tensor = plan.model(given, valid=valid, day_of_year=day_of_year)
         return image[None]
-    fields = [[NoiseField(options.seed, name=name, sample=n) for n in range(options.samples)] for name in names]
-    origins = [(0, 0)] * len(names)
-    _, drawn = plan.model.draw(given, fields=fields, origins=origins, valid=valid, day_of_year=day_of_year)
+    _, drawn = plan.model.draw(
+        given, samples=range(options.samples), names=names, origins=[(0, 0)] * len(names), seed=options.seed,
+        valid=valid, day_of_year=day_of_year,
+    )  # fmt: skip
     return drawn.movedim(1, 0)
 
 

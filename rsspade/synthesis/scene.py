@@ -15,7 +15,6 @@ import torch
 from rsspade.data.torch_dataset import day_of_year
 from rsspade.jobs import disk_errors, open_job, progress_bar
 from rsspade.models import RSSpade
-from rsspade.models.noise import NoiseField
 from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.cog import Encoding, write_cog
 from rsspade.synthesis.fill import FillInput, fill_rows
@@ -118,7 +117,6 @@ def tile_predictor(
     reader = BlockReader(inputs)
     device = next(model.parameters()).device
     date = (fill.date if fill is not None else "") or (inputs.radar.date if inputs.radar is not None else "")
-    fields = [NoiseField(options.seed, name=_NOISE_NAME, sample=n) for n in range(options.samples)]
 
     def predict(tile: Tile) -> np.ndarray | None:
         height, width = (
@@ -139,8 +137,9 @@ def tile_predictor(
         else:
             batch = {name: values[None] for name, values in given.items()}
             _, draws = model.draw(
-                batch, fields=[fields], origins=[(tile.row, tile.column)], day_of_year=day_of_year(date)
-            )
+                batch, samples=range(options.samples), names=[_NOISE_NAME], origins=[(tile.row, tile.column)],
+                seed=options.seed, day_of_year=day_of_year(date),
+            )  # fmt: skip
             parts = [draws[0].mean(dim=0), *([draws[0].std(dim=0)] if options.with_spread else [])]
             planes = torch.cat(parts)
         return np.concatenate([planes.float().cpu().numpy(), np.pad(valid, missing, mode="reflect")[None]])

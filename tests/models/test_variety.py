@@ -7,7 +7,7 @@ import torch
 from rsspade.errors import InputError
 from rsspade.models import MODELS, GeneratorConfig, GeneratorInfo, RSSpade, build_generator
 from rsspade.models.noise import NoiseField
-from rsspade.models.variety import Noise, noise_of_field, random_noise
+from rsspade.models.variety import STRENGTH, Noise, noise_of_field, random_noise
 
 SOURCES = {"s1": 2, "lulc": 10, "dem": 5}
 
@@ -30,29 +30,42 @@ def scene(batch=2, height=70, width=64):
     return {"s1": np.random.default_rng(0).normal(-12, 3, (batch, 2, height, width)).astype(np.float32)}
 
 
-def fields(*names, samples=(0, 1, 2)):
-    return [[NoiseField(0, name=name, sample=n) for n in samples] for name in names]
+def draw(model, samples=range(3), names=("a", "b"), origins=((0, 0), (64, 8)), **options):
+    return model.draw(scene(), samples=samples, names=names, origins=origins, **options)
 
 
 def test_draws_differ_and_lie_around_the_deterministic_image(model):
-    image, draws = model.draw(scene(), fields=fields("a", "b"), origins=[(0, 0), (64, 8)])
+    image, draws = draw(model)
     assert draws.shape == (2, 3, 3, 70, 64)
     torch.testing.assert_close(image, model(scene()))
     torch.testing.assert_close(draws[:, :2].mean(dim=1), image)  # a mirrored pair
     assert (draws[:, 2] - draws[:, 0]).abs().mean() > 1e-4
+    assert (draw(model, seed=1)[1] - draws).abs().mean() > 1e-4
 
 
-def test_one_sample_is_what_several_hold_and_a_tile_alone_what_a_batch_gives(model):
-    _, draws = model.draw(scene(), fields=fields("a", "b"), origins=[(0, 0), (64, 8)])
-    second = [own[2] for own in fields("a", "b")]
-    torch.testing.assert_close(model.sample(scene(), fields=second, origins=[(0, 0), (64, 8)]), draws[:, 2])
-    alone = model.sample({"s1": scene()["s1"][1]}, fields=second[1:], origins=[(64, 8)])
-    torch.testing.assert_close(alone, draws[1, 2], atol=1e-5, rtol=0)
+def test_a_sample_is_the_same_whichever_others_are_asked_for_and_a_tile_alone_what_a_batch_gives(model):
+    _, draws = draw(model, range(11))
+    torch.testing.assert_close(draw(model, [9, 2])[1], draws[:, [9, 2]])
+    assert (draws[:, 8:] - draws[:, :3]).abs().mean() > 1e-4  # the next block is another
+    _, alone = model.draw({"s1": scene()["s1"][1]}, samples=[2], names=["b"], origins=[(64, 8)])
+    torch.testing.assert_close(alone[0], draws[1, 2], atol=1e-5, rtol=0)
+
+
+def test_the_spread_of_eight_samples_is_the_one_that_was_learned():
+    model = RSSpade(*network("rs_spade"))
+    conditions, present, season, _ = model._inputs(scene(), None, None)
+    size = (70, 64)
+    noise = Noise([noise_of_field(NoiseField(0), (0, 0), size, 3).expand(2, -1, -1, -1)], size)
+    _, _, variance = model.network(conditions, present, season, noise)
+    image, draws = draw(model, range(8))
+    found = (draws - image[:, None]).square().mean(dim=1).sum(dim=1)
+    scale = STRENGTH * 0.2  # reflectance per channel
+    torch.testing.assert_close(found, scale**2 * variance.sum(dim=1), rtol=2e-2, atol=1e-9)
 
 
 def test_a_model_without_variety_says_so():
     with pytest.raises(InputError, match=r"trained with variety, found one without\. Train it with --generator\."):
-        RSSpade(*network("rs_spade", 0)).sample(scene(), fields=[NoiseField(0)] * 2, origins=[(0, 0)] * 2)
+        RSSpade(*network("rs_spade", 0)).draw(scene(), samples=[0], names=["a", "b"], origins=[(0, 0)] * 2)
     net, _ = network("pix2pix", 0)
     with pytest.raises(ValueError, match="built without variety"):
         net({"s1": torch.zeros(1, 2, 64, 64)}, {"s1": torch.ones(1, dtype=torch.bool)}, None, Noise([], (64, 64)))
@@ -62,8 +75,7 @@ def test_what_was_saved_draws_the_same(model, tmp_path):
     model.save_pretrained(tmp_path / "generator")
     again = RSSpade.from_pretrained(tmp_path / "generator")
     assert again.has_variety
-    given = {"fields": [NoiseField(1, name=n) for n in "ab"], "origins": [(0, 0)] * 2}
-    assert torch.equal(again.sample(scene(), **given), model.sample(scene(), **given))
+    assert torch.equal(draw(again)[1], draw(model)[1])
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
