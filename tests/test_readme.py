@@ -34,6 +34,21 @@ def test_every_command_and_file_named_exists(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.name)
+def test_every_option_of_a_command_in_the_texts_is_one(path):
+    sections = (ROOT / "docs" / "options.md").read_text(encoding="utf-8").split("\n## ")
+    known = {text.partition("\n")[0]: set(re.findall(r"`(--[\w.-]+)", text)) for text in sections}
+    known["rsspade.training"] = known["train_gan.py"]
+    unknown = {}
+    commands = re.compile(r"(?:.* )?(" + "|".join(map(re.escape, known)) + r")\b([^#]*)")
+    for piece in re.split(r"\n|&&|`", path.read_text(encoding="utf-8").replace("\\\n", " ")):
+        if found := commands.match(piece.strip()):
+            command, rest = found.groups()
+            wrong = set(re.findall(r"(?<!\S)(--[a-z][\w.-]*)", rest)) - known[command] - {"--config", "--help"}
+            unknown |= {piece.strip(): wrong} if wrong else {}
+    assert unknown == {}
+
+
 def test_the_citation_names_this_version_and_what_it_needs():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
