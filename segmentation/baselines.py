@@ -80,7 +80,7 @@ def fit_forest(
         picked = rng.choice(known, size=min(share, len(known)), replace=False)
         features.append(_features(batch)[picked])
         labels.append(truth[picked])
-    forest = RandomForestClassifier(n_estimators=trees, min_samples_leaf=2, random_state=seed, n_jobs=-1)
+    forest = RandomForestClassifier(n_estimators=trees, min_samples_leaf=2, random_state=seed)
     return PixelForest(forest.fit(np.concatenate(features), np.concatenate(labels)), sources)
 
 
