@@ -6,6 +6,7 @@ that `rsspade --help` answers at once.
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -150,7 +151,9 @@ def run_command(name: str, command: Command, arguments: Sequence[str]) -> int:
         warnings.simplefilter("default", RSSpadeWarning)
         warnings.showwarning = _show_warning
         try:
-            return command.run(options)
+            return _run(command, options)
+        except BrokenPipeError:
+            return _reader_gone()
         except RSSpadeError as err:
             print(f"{name}: {_one_line(err)}", file=sys.stderr)
             return 2
@@ -181,6 +184,18 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _run(command: Command, options: argparse.Namespace) -> int:
+    code = command.run(options)
+    sys.stdout.flush()  # here, where a reader that has gone is noticed, and not when the program ends
+    return code
+
+
+def _reader_gone() -> int:
+    """Who reads our output has seen enough, as in `rsspade check DATASET | head`: no word about it, and no success."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+    return 128 + 13  # as a shell tells of SIGPIPE
 
 
 def _one_line(err: BaseException) -> str:

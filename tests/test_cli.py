@@ -51,6 +51,24 @@ def test_the_module_runs_as_the_script_does():
     assert done.stdout.strip() == f"rsspade {__version__}"
 
 
+def test_a_reader_that_has_seen_enough_is_no_traceback_and_no_success():
+    program = """
+import sys
+from rsspade.cli import Command, run_command
+
+def run(options):
+    print("line\\n" * 100_000)
+    return 0
+
+sys.exit(run_command("rsspade long", Command("Talk.", "rsspade long", lambda parser: None, run), []))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
 def test_a_termination_unwinds_like_an_interrupt_and_says_what_is_kept(tmp_path):
     """A queue whose time is up sends SIGTERM; what is finished stays and the lock goes."""
     program = """
