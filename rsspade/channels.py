@@ -24,12 +24,13 @@ from rsspade.landcover import Scheme
 from rsspade.sources import DEFAULT_OPTICAL_BANDS, OPTICAL, UNLABELLED, source_named
 
 __all__ = [
-    "SEASON_CHANNELS", "Scaling", "channel_names", "decode", "decode_dem", "decode_lulc", "decode_optical",
-    "decode_s1", "encode", "encode_season", "num_channels",
+    "WHEN", "Scaling", "channel_names", "decode", "decode_dem", "decode_lulc", "decode_optical", "decode_s1", "encode",
+    "encode_season", "encode_sun", "encode_when", "num_channels", "num_when",
 ]  # fmt: skip
 
 DEM_CHANNELS = ("elevation", "slope", "aspect_sin", "aspect_cos", "hillshade")
-SEASON_CHANNELS = ("day_sin", "day_cos", "day_known")
+WHEN = {"season": ("day_sin", "day_cos", "day_known"), "sun": ("sun_east", "sun_north", "sun_up", "sun_known")}
+"""What a network can be told of the moment of the image, in this order, and the channels of each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -251,3 +252,29 @@ def encode_season(day_of_year: Tensor) -> Tensor:
     known = torch.isfinite(day_of_year)
     angle = torch.where(known, day_of_year.float(), 0.0) * (2 * math.pi / 365.25)
     return torch.stack([torch.sin(angle), torch.cos(angle), torch.ones_like(angle)], dim=1) * known[:, None]
+
+
+def encode_sun(sun: Tensor) -> Tensor:
+    """Azimuth and elevation in degrees (B, 2), NaN where unknown -> towards the sun, known (B, 4); all 0 where unknown."""
+    known = torch.isfinite(sun).all(dim=1)
+    azimuth, elevation = torch.deg2rad(torch.where(known[:, None], sun.float(), 0.0)).unbind(dim=1)
+    level = torch.cos(elevation)
+    east, north = level * torch.sin(azimuth), level * torch.cos(azimuth)
+    return torch.stack([east, north, torch.sin(elevation), torch.ones_like(level)], dim=1) * known[:, None]
+
+
+def num_when(told: Sequence[str]) -> int:
+    """How many channels `encode_when` makes."""
+    return sum(len(WHEN[name]) for name in told)
+
+
+def encode_when(told: Sequence[str], *, day_of_year: Tensor, sun: Tensor) -> Tensor | None:
+    """What a network is told of the moment of the image: (B, channels), or None where it is told nothing.
+
+    Args:
+        told: Out of `WHEN`, in its order.
+        day_of_year: (B,), NaN where unknown.
+        sun: (B, 2) azimuth and elevation in degrees, NaN where unknown.
+    """
+    parts = [encode_season(day_of_year) if name == "season" else encode_sun(sun) for name in told]
+    return torch.cat(parts, dim=1) if parts else None

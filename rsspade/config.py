@@ -218,6 +218,7 @@ class TrainingConfig:
         source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept.
         validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
+        sun: Tell the model where the sun stood: as recorded, else as on Sentinel-2's passage over the tile that day.
         accumulate: Micro-batches per step, where a batch does not fit into memory.
         precision: Of the arithmetic; weights are always fp32.
         compile: Compile the models: slow to start, then faster.
@@ -252,6 +253,7 @@ class TrainingConfig:
     source_dropout: float = 0.25
     validate_subsets: bool = False
     season: bool = False
+    sun: bool = False
     accumulate: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False

@@ -70,7 +70,8 @@ def evaluate(
     """
     chosen = _chosen_sources(model, dataset, sources)
     positions = _band_positions(model, dataset)
-    tiles, means = _open(dataset, split, chosen, with_baselines=with_baselines)
+    with_sun = model.info.architecture.sun
+    tiles, means = _open(dataset, split, chosen, with_baselines=with_baselines, with_sun=with_sun)
     bands = model.info.architecture.optical_bands
     scores = {"model": _Scores(bands, _scheme(dataset))}
     scores |= _baseline_scores(dataset, bands, means) if with_baselines else {}
@@ -127,13 +128,13 @@ def _chosen_sources(model: RSSpade, dataset: DatasetFolder, sources: Sequence[st
 
 
 def _open(
-    dataset: DatasetFolder, split: str, chosen: tuple[str, ...], *, with_baselines: bool
+    dataset: DatasetFolder, split: str, chosen: tuple[str, ...], *, with_baselines: bool, with_sun: bool = False
 ) -> tuple[TileDataset, ClassMeans | None]:
     """The tiles, with what the baselines need where the dataset has it, and the class means."""
     has_classes = "LULC" in dataset.info.sources
     wanted = [name for name in CONDITIONS if name in chosen or (name == "lulc" and has_classes)]
     cloudy = with_baselines and "S2_CLOUDY" in dataset.info.sources
-    tiles = TileDataset(dataset, split=split, sources=wanted, random_crops=False, with_cloudy=cloudy)
+    tiles = TileDataset(dataset, split=split, sources=wanted, random_crops=False, with_cloudy=cloudy, with_sun=with_sun)
     can_learn = with_baselines and has_classes and any(row.split == "train" for row in dataset.rows)
     return tiles, class_means(dataset) if can_learn else None
 
@@ -184,7 +185,7 @@ def _answer(model: RSSpade, sample: Sample, chosen: tuple[str, ...]) -> Predicti
     device = next(model.parameters()).device
     given = {name: sample.sources[name].to(device) for name in chosen}
     valid = {name: sample.valid[name].to(device) for name in chosen}
-    return Prediction(model(given, valid=valid, day_of_year=sample.day_of_year), sample.optical_valid)
+    return Prediction(model(given, valid=valid, day_of_year=sample.day_of_year, sun=sample.sun), sample.optical_valid)
 
 
 def _baseline_answers(

@@ -83,6 +83,6 @@ def _draw(model: RSSpade, sample: Sample, names: Sequence[str], samples: int, so
     _, draws = model.draw(
         {name: sample.sources[name].to(device) for name in sources},
         samples=range(samples), names=names, origins=[(0, 0)] * len(names), seed=_SEED,
-        valid={name: sample.valid[name].to(device) for name in sources}, day_of_year=sample.day_of_year,
+        valid={name: sample.valid[name].to(device) for name in sources}, day_of_year=sample.day_of_year, sun=sample.sun,
     )  # fmt: skip
     return draws.movedim(1, 0)

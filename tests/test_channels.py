@@ -7,7 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsspade.channels import Scaling, channel_names, decode, encode, encode_season, num_channels
+from rsspade.channels import (
+    Scaling,
+    channel_names,
+    decode,
+    encode,
+    encode_season,
+    encode_sun,
+    encode_when,
+    num_channels,
+    num_when,
+)
 from rsspade.errors import ConfigError
 from rsspade.landcover import SCHEMES, scheme_named
 
@@ -155,6 +165,21 @@ def test_an_unknown_day_says_nothing_and_new_year_joins_the_old_year() -> None:
     assert season[0].tolist() == [0, 0, 0]
     assert season[1:, 2].tolist() == [1, 1]
     assert (season[1] - season[2]).abs().max() < 0.05
+
+
+def test_the_sun_is_a_unit_vector_and_nothing_where_it_is_unknown() -> None:
+    sun = encode_sun(torch.tensor([[0.0, 0.0], [90.0, 0.0], [180.0, 60.0], [math.nan, 60.0], [180.0, math.nan]]))
+    assert sun[:3] == pytest.approx(torch.tensor([[0, 1, 0, 1], [1, 0, 0, 1], [0, -0.5, 0.75**0.5, 1]]), abs=1e-6)
+    assert sun[3:].tolist() == [[0] * 4] * 2
+
+
+def test_a_network_is_told_what_it_asks_for_in_one_order() -> None:
+    day, sun = torch.tensor([100.0]), torch.tensor([[150.0, 40.0]])
+    both = encode_when(("season", "sun"), day_of_year=day, sun=sun)
+    assert both is not None
+    assert torch.equal(both, torch.cat([encode_season(day), encode_sun(sun)], dim=1))
+    assert both.shape[1] == num_when(("season", "sun"))
+    assert encode_when((), day_of_year=day, sun=sun) is None
 
 
 def test_channels_import_without_rasters_or_figures() -> None:

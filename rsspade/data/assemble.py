@@ -45,6 +45,7 @@ def finish_dataset(
     split_ratio: tuple[float, float, float],
     seed: int,
     provenance: dict[str, Any],
+    sun: dict[str, list[float]] | None = None,
 ) -> DatasetFolder:
     """Assign splits, remove the tiles that fall into a gap, sum the statistics, write the manifest."""
     unpacked = sorted((unpack_record(r) for r in records), key=lambda p: p[0].tile)
@@ -79,7 +80,7 @@ def finish_dataset(
             "mode": split_mode, "rule": rule, "ratio": list(split_ratio), "seed": seed,
             "tiles": {s: counts[s] for s in SPLITS}, "in_gaps": len(unpacked) - len(rows), "sha256": split_sha256(rows),
         },
-        made_by=provenance,
+        made_by=provenance, sun=sun or {},
     )  # fmt: skip
     DatasetFolder.write(folder, info, rows)
     return DatasetFolder(folder, info, rows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Augmentation", "Move", "draw_move", "move_pixels", "turn_compass"]
+__all__ = ["Augmentation", "Move", "draw_move", "move_pixels", "turn_azimuth", "turn_compass"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,16 +52,19 @@ def move_pixels(values: np.ndarray, move: Move) -> np.ndarray:
     return np.rot90(values, move.quarter_turns, axes=(-2, -1))
 
 
+def turn_azimuth(azimuth_deg: np.ndarray | float, move: Move) -> np.ndarray | float:
+    """Mirroring swaps east and west, a turn anticlockwise takes the angle from the azimuth."""
+    return ((-azimuth_deg if move.flip else azimuth_deg) - 90.0 * move.quarter_turns) % 360.0
+
+
 def turn_compass(dem: np.ndarray, move: Move, *, azimuth_deg: float = 315.0, altitude_deg: float = 45.0) -> np.ndarray:
     """Elevation, slope, aspect, hillshade (4, H, W) of a moved tile -> the same as if the ground had moved too.
 
-    Mirroring swaps east and west, a turn anticlockwise takes the angle from the aspect; the hillshade follows from
-    slope and aspect. What is not finite stays as it is.
+    The hillshade follows from slope and aspect. What is not finite stays as it is.
     """
     elevation, slope, aspect, _ = dem
     flat = aspect < 0
-    turned = -aspect if move.flip else aspect
-    turned = np.where(flat, aspect, (turned - 90.0 * move.quarter_turns) % 360.0)
+    turned = np.where(flat, aspect, turn_azimuth(aspect, move))
     altitude, azimuth = math.radians(altitude_deg), math.radians(azimuth_deg)
     tilt = np.radians(slope)
     facing = np.where(flat, 0.0, np.cos(azimuth - np.radians(turned)))

@@ -26,6 +26,7 @@ def collate_samples(samples: Sequence[Sample]) -> Sample:
         present=_stack([s.present for s in samples]),
         cloudy=_stack_each([s.cloudy for s in samples]),
         day_of_year=_stack([s.day_of_year for s in samples]),
+        sun=_stack([s.sun for s in samples]),
         tile=_stack([s.tile for s in samples]),
     )
 

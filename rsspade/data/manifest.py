@@ -7,22 +7,24 @@ anybody: sizes are checked before they are read, names before they become paths.
 import csv
 import hashlib
 import io
-import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from rsspade.data.description import FORMAT_VERSION, DatasetInfo, describe_source, parse_info
 from rsspade.data.geotiff import read_tile, write_bytes_atomically
 from rsspade.errors import InputError, explain
 from rsspade.landcover import Scheme, scheme_named
 from rsspade.sources import Source, source_named
+from rsspade.sun import sun_over
 
-__all__ = ["FORMAT_VERSION", "SPLITS", "DatasetFolder", "DatasetInfo", "TileRow", "safe_name", "split_sha256"]
+__all__ = [
+    "FORMAT_VERSION", "SPLITS", "DatasetFolder", "DatasetInfo", "TileRow", "describe_source", "safe_name", "split_sha256",
+]  # fmt: skip
 
-FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 _MAX_BYTES = 512 * 1024 * 1024
@@ -125,46 +127,6 @@ def split_sha256(rows: Iterable[TileRow]) -> str:
     return hashlib.sha256("\n".join(sorted(f"{r.tile},{r.split}" for r in rows)).encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DatasetInfo:
-    """`dataset.json`.
-
-    Attributes:
-        name: What it holds, for people; not the name of its folder, so that the same work gives the same bytes.
-        sources: Folder -> bands, unit, dtype, nodata.
-        statistics: Of the train split only: folder -> band -> count, mean, std, min, max; for land cover
-            class id -> pixels.
-        split: rule, ratio, seed, tiles per split, sha256.
-        made_by: software, version, command and its arguments: no times, no paths of outputs, so that the
-            same work gives the same bytes.
-    """
-
-    name: str
-    tile_size: int
-    pixel_size: float
-    sources: dict[str, dict[str, Any]]
-    landcover_scheme: str
-    statistics: dict[str, Any] = field(default_factory=dict)
-    split: dict[str, Any] = field(default_factory=dict)
-    made_by: dict[str, Any] = field(default_factory=dict)
-    version: int = FORMAT_VERSION
-
-    def to_json(self) -> str:
-        """As stored."""
-        return (
-            json.dumps({"format": "rs-spade dataset", **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
-            + "\n"
-        )
-
-
-def describe_source(source: Source) -> dict[str, Any]:
-    """The entry of a source in `dataset.json`."""
-    return {
-        "bands": list(source.band_names), "unit": source.unit, "dtype": source.dtype,
-        "nodata": "nan" if math.isnan(source.nodata) else source.nodata,
-    }  # fmt: skip
-
-
 class DatasetFolder:
     """A dataset on disk: its description, its tiles, and where each file lies."""
 
@@ -172,6 +134,7 @@ class DatasetFolder:
         self.path = path
         self.info = info
         self.rows = tuple(rows)
+        self._by_name = {row.tile: row for row in self.rows}
 
     @classmethod
     def open(cls, path: str | Path) -> "DatasetFolder":
@@ -186,7 +149,7 @@ class DatasetFolder:
                     fix="Make one with `rsspade world` or `rsspade prepare`.",
                 )
             )
-        info = _parse_info(path / "dataset.json", _read_text(path / "dataset.json"))
+        info = parse_info(path / "dataset.json", _read_text(path / "dataset.json"))
         table = csv.DictReader(io.StringIO(_read_text(path / "tiles.csv")))
         rows = [TileRow.from_csv(row, f"{path / 'tiles.csv'} line {n}") for n, row in enumerate(table, start=2)]
         names = {r.tile for r in rows}
@@ -215,7 +178,16 @@ class DatasetFolder:
     @property
     def settings(self) -> dict[str, Any]:
         """Everything beside the tiles on which their meaning depends: the content of `dataset.json`."""
-        return asdict(self.info)
+        return self.info.to_dict()
+
+    def sun(self, tile: str) -> tuple[float, float]:
+        """Azimuth and elevation of the sun over a tile in degrees: as recorded, else as on Sentinel-2's passage that day."""
+        row = self._by_name[tile]
+        if row.scene in self.info.sun:
+            azimuth, elevation = self.info.sun[row.scene]
+            return azimuth, elevation
+        half = self.info.tile_size * self.info.pixel_size / 2
+        return sun_over(row.s2_date, row.crs, row.x_min + half, row.y_max - half)
 
     def source(self, name: str) -> Source:
         """The source as this dataset holds it."""
@@ -271,34 +243,3 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
         raise InputError(explain(path, expected="UTF-8 text", found=str(err), fix="Restore the file.")) from err
-
-
-def _parse_info(path: Path, text: str) -> DatasetInfo:
-    try:
-        content = json.loads(text)
-        content.pop("format", None)
-        info = DatasetInfo(**content)
-        for folder, entry in info.sources.items():
-            source_named(folder)
-            if not all(isinstance(b, str) for b in entry["bands"]):
-                raise TypeError(f"bands of {folder} are not names")  # noqa: TRY301 (one handler names the file for all)
-        scheme_named(info.landcover_scheme)
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError, RecursionError) as err:
-        raise InputError(
-            explain(
-                path,
-                expected="the description of a dataset",
-                found=f"{type(err).__name__}: {err}",
-                fix="Restore the file, or make the dataset again.",
-            )
-        ) from err
-    if info.version != FORMAT_VERSION:
-        raise InputError(
-            explain(
-                path,
-                expected=f"format version {FORMAT_VERSION}",
-                found=repr(info.version),
-                fix="Use the RS-SPADE that wrote it, or make the dataset again.",
-            )
-        )
-    return info

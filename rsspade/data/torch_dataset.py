@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsspade.data.augment import Augmentation, Move, draw_move, move_pixels, turn_compass
+from rsspade.data.augment import Augmentation, Move, draw_move, move_pixels, turn_azimuth, turn_compass
 from rsspade.data.manifest import SPLITS
 from rsspade.data.packed import PackedTiles, open_packed
 from rsspade.data.packing import clear_pixels
@@ -23,6 +23,7 @@ from rsspade.data.readers.base import TileEntry, TileReader
 from rsspade.data.sampling import Draw
 from rsspade.errors import InputError, explain
 from rsspade.sources import CONDITIONS, DEFAULT_OPTICAL_BANDS, UNLABELLED, parse_conditions
+from rsspade.sun import UNKNOWN
 
 __all__ = ["Sample", "TileDataset", "day_of_year"]
 
@@ -40,6 +41,7 @@ class Sample(NamedTuple):
         present: (sources,) bool in the order of the dataset's `sources`: whether this tile holds the source.
         cloudy: Empty, or `image` (C, H, W), `valid` (H, W), `mask` (H, W) uint8 (255 unknown) and `present` ().
         day_of_year: () of the optical image, NaN where unknown.
+        sun: (2,) its azimuth and elevation when that was taken, degrees; NaN where unknown or not asked for.
         tile: () its position in the dataset.
     """
 
@@ -50,6 +52,7 @@ class Sample(NamedTuple):
     present: Tensor
     cloudy: dict[str, Tensor]
     day_of_year: Tensor
+    sun: Tensor
     tile: Tensor
 
 
@@ -65,6 +68,7 @@ class TileDataset(Dataset[Sample]):
         random_crops: Draw the place of the crop; otherwise it is the middle of the tile.
         need_optical: Leave out tiles without one clear optical pixel. Off where images are to be synthesised.
         with_cloudy: Hand out the clouded image too.
+        with_sun: Find out where the sun stood.
         seed: Of crops and moves.
         cache: Where the packed copy lies, if not in its usual place.
     """
@@ -80,6 +84,7 @@ class TileDataset(Dataset[Sample]):
         random_crops: bool = True,
         need_optical: bool = True,
         with_cloudy: bool = False,
+        with_sun: bool = False,
         seed: int = 0,
         cache: Path | None = None,
     ) -> None:
@@ -116,6 +121,7 @@ class TileDataset(Dataset[Sample]):
         self.numbers = np.array(chosen)
         self.rows: tuple[TileEntry, ...] = tuple(reader.rows[n] for n in chosen)
         self._days = [day_of_year(row.s2_date) for row in self.rows]
+        self._suns = [reader.sun(row.tile) for row in self.rows] if with_sun else [UNKNOWN] * len(self.rows)
         self.crop_shape = _crop_shape(reader.path, self.packed.size, crop_size)
 
     @property
@@ -145,7 +151,7 @@ class TileDataset(Dataset[Sample]):
         present = torch.tensor([bool(self.packed.present[name][number]) for name in self.sources])
         return Sample(
             optical, optical_valid, sources, valid, present, self._cloudy(window, move) if self.with_cloudy else {},
-            torch.tensor(self._days[index], dtype=torch.float32), torch.tensor(index),
+            torch.tensor(self._days[index], dtype=torch.float32), self._sun(index, move), torch.tensor(index),
         )  # fmt: skip
 
     def _place(self, index: int, draw: Draw) -> tuple[int, int, Move]:
@@ -201,6 +207,12 @@ class TileDataset(Dataset[Sample]):
             "image": image, "valid": valid, "mask": unknown if mask is None else torch.from_numpy(mask[0]),
             "present": torch.tensor("s2_cloudy" in self.packed.present and bool(self.packed.present["s2_cloudy"][window[0]])),
         }  # fmt: skip
+
+    def _sun(self, index: int, move: Move) -> Tensor:
+        azimuth, elevation = self._suns[index]
+        if self.augmentation is not None and self.augmentation.turn_directions:
+            azimuth = float(turn_azimuth(azimuth, move))
+        return torch.tensor([azimuth, elevation], dtype=torch.float32)
 
     def _moved_shape(self, move: Move) -> tuple[int, int]:
         height, width = self.crop_shape

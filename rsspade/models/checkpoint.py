@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rsspade.channels import decode_optical, encode, encode_season
+from rsspade.channels import decode_optical, encode, encode_when
 from rsspade.errors import InputError, explain
 from rsspade.models.card import model_card
 from rsspade.models.config import build_generator
@@ -25,6 +25,7 @@ from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
 from rsspade.models.variety import STRENGTH, Noise, fields_of_samples, noise_of_field, residuals_of_samples
 from rsspade.sources import UNLABELLED
+from rsspade.sun import UNKNOWN
 
 __all__ = ["GeneratorInfo", "RSSpade"]
 
@@ -59,6 +60,7 @@ class RSSpade(nn.Module):
         *,
         valid: Mapping[str, Tensor | np.ndarray] | None = None,
         day_of_year: Tensor | float | None = None,
+        sun: Tensor | tuple[float, float] | None = None,
     ) -> Tensor:
         """Synthesise optical images.
 
@@ -68,12 +70,14 @@ class RSSpade(nn.Module):
                 counts as one without it.
             valid: Name -> (B, h, w) or (h, w), True where a pixel can be used, in addition.
             day_of_year: (B,) or one number, 1 to 366; used by a model that was trained with the season.
+            sun: (B, 2) or one pair, azimuth clockwise from north and elevation in degrees; used by a model that was
+                trained with the sun.
 
         Returns:
             Reflectance (B, bands, H, W) or (bands, H, W), on the finest grid of the sources given.
         """
-        conditions, present, season, single = self._inputs(sources, valid, day_of_year)
-        image = decode_optical(self.network(conditions, present, season), self.info.scaling)
+        conditions, present, when, single = self._inputs(sources, valid, day_of_year, sun)
+        image = decode_optical(self.network(conditions, present, when), self.info.scaling)
         return image[0] if single else image
 
     @torch.no_grad()
@@ -87,6 +91,7 @@ class RSSpade(nn.Module):
         seed: int = 0,
         valid: Mapping[str, Tensor | np.ndarray] | None = None,
         day_of_year: Tensor | float | None = None,
+        sun: Tensor | tuple[float, float] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw images for each tile; `forward` gives the middle of all draws.
 
@@ -100,12 +105,13 @@ class RSSpade(nn.Module):
             seed: Of the whole job.
             valid: As in `forward`.
             day_of_year: As in `forward`.
+            sun: As in `forward`.
 
         Returns:
             The deterministic image (B, bands, H, W) and the draws (B, S, bands, H, W); without B where there is none.
         """
         self.check_variety()
-        conditions, present, season, single = self._inputs(sources, valid, day_of_year)
+        conditions, present, when, single = self._inputs(sources, valid, day_of_year, sun)
         batch, device = len(next(iter(present.values()))), next(self.parameters()).device
         if len(names) != batch or len(origins) != batch:
             raise ValueError(
@@ -118,7 +124,7 @@ class RSSpade(nn.Module):
             for n in fields_of_samples(samples)
         )
         noise = Noise((draw.to(device) for draw in draws), size)
-        image, residuals, variance = self.network(conditions, present, season, noise)
+        image, residuals, variance = self.network(conditions, present, when, noise)
         residuals = residuals_of_samples(residuals, variance, samples)
         drawn = decode_optical(image[:, None] + STRENGTH * residuals, self.info.scaling)
         image = decode_optical(image, self.info.scaling)
@@ -129,6 +135,7 @@ class RSSpade(nn.Module):
         sources: Mapping[str, Tensor | np.ndarray],
         valid: Mapping[str, Tensor | np.ndarray] | None,
         day_of_year: Tensor | float | None,
+        sun: Tensor | tuple[float, float] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None, bool]:
         """What the network is given, and whether it was a single tile."""
         device = next(self.parameters()).device
@@ -141,7 +148,8 @@ class RSSpade(nn.Module):
             conditions[name] = encode(name, values, mask, scaling=self.info.scaling, scheme=self.info.scheme)
             usable = (values != UNLABELLED if name == "lulc" else torch.isfinite(values)).all(dim=1)
             present[name] = (usable if mask is None else usable & mask).any(dim=(-2, -1))
-        return conditions, present, self._season(day_of_year, next(iter(present.values()))), single
+        when = self._when(day_of_year, sun, next(iter(present.values())))
+        return conditions, present, when, single
 
     def _known(self, sources: Mapping[str, object]) -> list[str]:
         """The sources given in the model's order; an unknown one is refused."""
@@ -162,11 +170,16 @@ class RSSpade(nn.Module):
             )
         return [name for name in self.info.sources if name in sources]
 
-    def _season(self, day_of_year: Tensor | float | None, like: Tensor) -> Tensor | None:
-        if not self.info.architecture.season:
-            return None
-        unknown = float("nan") if day_of_year is None else day_of_year
-        return encode_season(torch.as_tensor(unknown, dtype=torch.float32, device=like.device).expand(len(like)))
+    def _when(
+        self, day_of_year: Tensor | float | None, sun: Tensor | tuple[float, float] | None, like: Tensor
+    ) -> Tensor | None:
+        day = float("nan") if day_of_year is None else day_of_year
+        angles = UNKNOWN if sun is None else sun
+        return encode_when(
+            self.info.architecture.told,
+            day_of_year=torch.as_tensor(day, dtype=torch.float32, device=like.device).expand(len(like)),
+            sun=torch.as_tensor(angles, dtype=torch.float32, device=like.device).expand(len(like), 2),
+        )
 
     def check_variety(self) -> None:
         """Refuse to draw where there is nothing to draw with."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from torch import nn
 
+from rsspade.channels import WHEN, num_when
 from rsspade.errors import ConfigError, explain
 from rsspade.models.discriminator import NORMS, PatchDiscriminator
 from rsspade.models.pix2pix import Pix2PixGenerator
@@ -39,6 +40,7 @@ class GeneratorConfig:
         full_width: Decoder features at full resolution (rs_spade, control).
         hidden_width: Features between sources and modulation (spade).
         season: Whether the day of year can be given.
+        sun: Whether the place of the sun can be given.
         norm_momentum: Share of the newest batch in the running statistics of the norms.
         variety_width: Features of the head that draws residuals, so that samples differ; 0 for none, which is what
             checkpoints have that do not name it.
@@ -54,6 +56,7 @@ class GeneratorConfig:
     full_width: int = 8  # at 16 a training step costs a third more
     hidden_width: int = 128
     season: bool = False
+    sun: bool = False
     norm_momentum: float = 0.1
     variety_width: int = 0
 
@@ -79,10 +82,16 @@ class GeneratorConfig:
                     "generator.modulate", f"the default, since {self.model} has no use for it", repr(self.modulate)
                 )
             )
-        if not isinstance(self.season, bool):
-            raise ConfigError(_sentence("generator.season", "true or false", repr(self.season)))
+        for name in WHEN:
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(_sentence(f"generator.{name}", "true or false", repr(getattr(self, name))))
         if not isinstance(self.norm_momentum, float) or not 0 < self.norm_momentum <= 1:
             raise ConfigError(_sentence("generator.norm_momentum", "a number in (0, 1]", repr(self.norm_momentum)))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the network is told of the moment of the image, in the order of its channels."""
+        return tuple(name for name in WHEN if getattr(self, name))
 
     def modulated_levels(self) -> tuple[int, ...]:
         """The levels that `modulate` names, fine to coarse."""
@@ -148,21 +157,21 @@ def _rs_spade(config: GeneratorConfig) -> nn.Module:
     return RSSpadeGenerator(
         config.sources, len(config.optical_bands), base_width=config.base_width, depth=config.depth,
         modulated=config.modulated_levels(), embedding_width=config.embedding_width, full_width=config.full_width,
-        season=config.season, momentum=config.norm_momentum, variety_width=config.variety_width,
+        when_channels=num_when(config.told), momentum=config.norm_momentum, variety_width=config.variety_width,
     )  # fmt: skip
 
 
 def _pix2pix(config: GeneratorConfig) -> nn.Module:
     return Pix2PixGenerator(
         config.sources, len(config.optical_bands), base_width=config.base_width, depth=config.depth,
-        season=config.season, momentum=config.norm_momentum, variety_width=config.variety_width,
+        when_channels=num_when(config.told), momentum=config.norm_momentum, variety_width=config.variety_width,
     )  # fmt: skip
 
 
 def _spade(config: GeneratorConfig) -> nn.Module:
     return SpadeGenerator(
         config.sources, len(config.optical_bands), base_width=config.base_width, depth=config.depth,
-        hidden_width=config.hidden_width, season=config.season, momentum=config.norm_momentum,
+        hidden_width=config.hidden_width, when_channels=num_when(config.told), momentum=config.norm_momentum,
         variety_width=config.variety_width,
     )  # fmt: skip
 

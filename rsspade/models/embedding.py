@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rsspade.channels import SEASON_CHANNELS
-
 __all__ = ["Embeddings", "SourceEmbedding", "check_inputs", "grid_size", "num_stacked_channels", "stack_conditions"]
 
 
@@ -54,22 +52,22 @@ def _to_grid(x: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def season_or_unknown(season: Tensor | None, like: Tensor, *, with_season: bool) -> Tensor | None:
-    """The season, all zeros where it was not given, or None where the network has no place for it."""
-    if not with_season:
-        if season is not None:
-            raise ValueError("expected no season, found one: this network was built without")
+def when_or_unknown(when: Tensor | None, like: Tensor, *, channels: int) -> Tensor | None:
+    """The moment, all zeros where it was not given, or None where the network has no place for it."""
+    if channels == 0:
+        if when is not None:
+            raise ValueError("expected no moment, found one: this network was built without season and sun")
         return None
-    if season is None:
-        return like.new_zeros(len(like), len(SEASON_CHANNELS))
-    if season.shape != (len(like), len(SEASON_CHANNELS)):
-        raise ValueError(f"season: expected {(len(like), len(SEASON_CHANNELS))}, found {tuple(season.shape)}")
-    return season
+    if when is None:
+        return like.new_zeros(len(like), channels)
+    if when.shape != (len(like), channels):
+        raise ValueError(f"when: expected {(len(like), channels)}, found {tuple(when.shape)}")
+    return when
 
 
-def num_stacked_channels(sources: Mapping[str, int], *, season: bool = False) -> int:
+def num_stacked_channels(sources: Mapping[str, int], *, when_channels: int = 0) -> int:
     """How many planes `stack_conditions` returns."""
-    return sum(sources.values()) + len(sources) + (len(SEASON_CHANNELS) if season else 0)
+    return sum(sources.values()) + len(sources) + when_channels
 
 
 def stack_conditions(
@@ -77,8 +75,8 @@ def stack_conditions(
     present: Mapping[str, Tensor],
     sources: Mapping[str, int],
     *,
-    season: Tensor | None = None,
-    with_season: bool = False,
+    when: Tensor | None = None,
+    when_channels: int = 0,
 ) -> Tensor:
     """All sources as planes of one image: zeros where a source is absent, and a plane that says so.
 
@@ -88,11 +86,11 @@ def stack_conditions(
         conditions: Source -> (B, Cs, h, w). One that is left out is absent in the whole batch.
         present: Source -> (B,) bool.
         sources: Source -> Cs, in the order of the planes.
-        season: (B, 3), added as constant planes; unknown, which is all zeros, where it is None.
-        with_season: Whether the season has planes.
+        when: (B, M) season and sun, added as constant planes; unknown, which is all zeros, where it is None.
+        when_channels: M.
 
     Returns:
-        (B, ΣCs + S [+ 3], H, W).
+        (B, ΣCs + S + M, H, W).
     """
     height, width = check_inputs(conditions, present, sources)
     like = next(iter(conditions.values()))
@@ -104,9 +102,9 @@ def stack_conditions(
             planes.append(mask[:, None, None, None].to(like.dtype).expand(-1, 1, height, width))
         else:
             planes.append(like.new_zeros(len(like), channels + 1, height, width))
-    season = season_or_unknown(season, like, with_season=with_season)
-    if season is not None:
-        planes.append(season[:, :, None, None].to(like.dtype).expand(-1, -1, height, width))
+    when = when_or_unknown(when, like, channels=when_channels)
+    if when is not None:
+        planes.append(when[:, :, None, None].to(like.dtype).expand(-1, -1, height, width))
     return torch.cat(planes, dim=1)
 
 
@@ -139,26 +137,29 @@ class SourceEmbedding(nn.Module):
 
 
 class Embeddings(nn.Module):
-    """The embeddings of all sources side by side, shifted by the season.
+    """The embeddings of all sources side by side, shifted by season and sun.
 
     Args:
         sources: Source -> Cs.
         width: E of each source.
-        season: Whether a season can be given. Unknown is all zeros, so that the bias is its learned "absent".
+        when_channels: Of season and sun, where they can be given. Unknown is all zeros, so that the bias is its learned
+            "absent".
 
     Shapes: -> (B, S·E, H, W).
     """
 
-    def __init__(self, sources: Mapping[str, int], width: int, *, season: bool) -> None:
+    def __init__(self, sources: Mapping[str, int], width: int, *, when_channels: int = 0) -> None:
         super().__init__()
         self.sources = dict(sources)
         self.width = width
         self.by_source = nn.ModuleDict({name: SourceEmbedding(count, width) for name, count in sources.items()})
         self.num_features = width * len(sources)
-        self.season = nn.Linear(len(SEASON_CHANNELS), self.num_features) if season else None
+        self.when_channels = when_channels
+        # Its name is that of the weights in every checkpoint there is.
+        self.season = nn.Linear(when_channels, self.num_features) if when_channels else None
 
     def forward(
-        self, conditions: Mapping[str, Tensor], present: Mapping[str, Tensor], season: Tensor | None = None
+        self, conditions: Mapping[str, Tensor], present: Mapping[str, Tensor], when: Tensor | None = None
     ) -> Tensor:
         """Embed all sources; one that is left out is absent in the whole batch."""
         size = check_inputs(conditions, present, self.sources)
@@ -173,9 +174,9 @@ class Embeddings(nn.Module):
                 parts.append(like.new_zeros(len(like), self.width, *size))
             offsets.append(module.offset(present[name] if name in conditions else nobody))
         offset = torch.cat(offsets, dim=1)
-        season = season_or_unknown(season, like, with_season=self.season is not None)
+        when = when_or_unknown(when, like, channels=self.when_channels)
         if self.season is not None:
-            # Before the activation: so the season can decide what a pixel's features mean, not only tint the image.
-            offset = offset + self.season(season)
+            # Before the activation: so the moment can decide what a pixel's features mean, not only tint the image.
+            offset = offset + self.season(when)
         features = torch.cat(parts, dim=1)
         return functional.leaky_relu(features + offset[:, :, None, None].to(features.dtype), 0.2, inplace=True)

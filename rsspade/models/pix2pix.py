@@ -32,24 +32,24 @@ class Pix2PixGenerator(nn.Module):
         num_bands: C.
         base_width: Features after the first convolution (64 in the paper); doubled down to eight times.
         depth: How many times the grid is halved.
-        season: Whether day of year can be given.
+        when_channels: Of season and sun, where they can be given.
         momentum: Of the norms.
         variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, when (B, M) -> (B, C, H, W); with noise
     also the residuals of its draws (B, S, C, H, W) and their variance.
     """
 
     def __init__(
-        self, sources: Mapping[str, int], num_bands: int, *, base_width: int, depth: int, season: bool,
+        self, sources: Mapping[str, int], num_bands: int, *, base_width: int, depth: int, when_channels: int = 0,
         momentum: float = 0.1, variety_width: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sources = dict(sources)
-        self.season = season
+        self.when_channels = when_channels
         self.multiple = 2**depth
         widths = [base_width * min(2**n, WIDEST) for n in range(depth)]  # after each halving
-        planes = num_stacked_channels(sources, season=season)
+        planes = num_stacked_channels(sources, when_channels=when_channels)
         # First and last level without a norm, as in the paper: the one would lose the sources' absolute values, the
         # other may be a single pixel.
         self.down = nn.ModuleList()
@@ -76,11 +76,11 @@ class Pix2PixGenerator(nn.Module):
         self,
         conditions: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
-        season: Tensor | None = None,
+        when: Tensor | None = None,
         noise: Noise | None = None,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
-        x = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)
+        x = stack_conditions(conditions, present, self.sources, when=when, when_channels=self.when_channels)
         padding = Padding.to_multiple((x.shape[-2], x.shape[-1]), self.multiple)
         x = padding.apply(x)
         skips = []

@@ -40,11 +40,11 @@ class RSSpadeGenerator(nn.Module):
         modulated: Levels whose decoder norm is modulated; the others learn one scale and one shift per feature.
         embedding_width: Features of each source's embedding.
         full_width: Decoder features at level 0.
-        season: Whether day of year can be given.
+        when_channels: Of season and sun, where they can be given.
         momentum: Of the norms.
         variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, when (B, M) -> (B, C, H, W); with noise
     also the residuals of its draws (B, S, C, H, W) and their variance.
     """
 
@@ -58,12 +58,12 @@ class RSSpadeGenerator(nn.Module):
         modulated: Collection[int],
         embedding_width: int,
         full_width: int,
-        season: bool,
+        when_channels: int = 0,
         momentum: float = 0.1,
         variety_width: int = 0,
     ) -> None:
         super().__init__()
-        self.embeddings = Embeddings(sources, embedding_width, season=season)
+        self.embeddings = Embeddings(sources, embedding_width, when_channels=when_channels)
         self.multiple = 2**depth
         embedded = self.embeddings.num_features
         widths = [embedded, *(base_width * min(2**n, WIDEST) for n in range(depth))]  # by level
@@ -90,11 +90,11 @@ class RSSpadeGenerator(nn.Module):
         self,
         conditions: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
-        season: Tensor | None = None,
+        when: Tensor | None = None,
         noise: Noise | None = None,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
-        features = self.embeddings(conditions, present, season)
+        features = self.embeddings(conditions, present, when)
         padding = Padding.to_multiple((features.shape[-2], features.shape[-1]), self.multiple)
         pyramid = [padding.apply(features)]
         for block in self.encoder:

@@ -36,23 +36,23 @@ class SpadeGenerator(nn.Module):
         base_width: Features at full resolution (64 in the paper); doubled at each coarser level up to 16 times.
         depth: How many times the image is doubled; there is one block more than that.
         hidden_width: Features between the sources and scale and shift (128 in the paper).
-        season: Whether day of year can be given.
+        when_channels: Of season and sun, where they can be given.
         momentum: Of the norms.
         variety_width: Features of the head that draws residuals; 0 for none.
 
-    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, season (B, 3) -> (B, C, H, W); with noise
+    Shapes: conditions Cs × (B, Cs, h, w), present (B,) each, when (B, M) -> (B, C, H, W); with noise
     also the residuals of its draws (B, S, C, H, W) and their variance.
     """
 
     def __init__(
         self, sources: Mapping[str, int], num_bands: int, *, base_width: int, depth: int, hidden_width: int,
-        season: bool, momentum: float = 0.1, variety_width: int = 0,
+        when_channels: int = 0, momentum: float = 0.1, variety_width: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sources = dict(sources)
-        self.season = season
+        self.when_channels = when_channels
         self.multiple = 2**depth
-        planes = num_stacked_channels(sources, season=season)
+        planes = num_stacked_channels(sources, when_channels=when_channels)
         widths = [base_width * min(2**level, WIDEST) for level in reversed(range(depth + 1))]  # coarse to fine
         self.first = nn.Conv2d(planes, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(
@@ -66,11 +66,11 @@ class SpadeGenerator(nn.Module):
         self,
         conditions: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
-        season: Tensor | None = None,
+        when: Tensor | None = None,
         noise: Noise | None = None,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Make the image, in the channels of the optical source."""
-        full = stack_conditions(conditions, present, self.sources, season=season, with_season=self.season)
+        full = stack_conditions(conditions, present, self.sources, when=when, when_channels=self.when_channels)
         padding = Padding.to_multiple((full.shape[-2], full.shape[-1]), self.multiple)
         planes = [padding.apply(full)]
         for _ in self.blocks[1:]:

@@ -52,7 +52,8 @@ def answer_tile(
         )  # fmt: skip
     if "lulc" in given:
         model.check_scheme(dataset.info.landcover_scheme, dataset.path)
-    image = model(given, day_of_year=day_of_year(row.s2_date)).cpu().numpy()
+    sun = dataset.sun(row.tile) if model.info.architecture.sun else None
+    image = model(given, day_of_year=day_of_year(row.s2_date), sun=sun).cpu().numpy()
     held = dataset.optical_bands
     if not dataset.has("s2", row.tile) or not set(bands) <= set(held):
         return Answer(bands=bands, image=image)

@@ -172,7 +172,7 @@ def _describe(plan: Plan, totals: _Totals) -> DatasetInfo:
             "seed": parent.split.get("seed"), "tiles": {s: counts[s] for s in SPLITS}, "in_gaps": 0,
             "sha256": split_sha256(totals.rows),
         },
-        made_by=provenance,
+        made_by=provenance, sun=parent.sun,
     )  # fmt: skip
 
 

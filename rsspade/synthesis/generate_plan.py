@@ -124,7 +124,8 @@ def make_plan(options: GenerateOptions, model: RSSpade, origin: Origin, dataset:
         model.check_scheme(dataset.info.landcover_scheme, dataset.path)
     _refuse_without_variety(options, model)
     tiles = TileDataset(
-        dataset, split=None if options.split == ALL else options.split, sources=held, random_crops=False, need_optical=False
+        dataset, split=None if options.split == ALL else options.split, sources=held, random_crops=False, need_optical=False,
+        with_sun=model.info.architecture.sun,
     )  # fmt: skip
     usable = [n for n, number in enumerate(tiles.numbers) if any(packed.present[name][number] for name in sources)]
     if not usable:

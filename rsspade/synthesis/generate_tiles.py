@@ -101,7 +101,7 @@ def _paint(plan: Plan, sample: Sample, device: torch.device) -> _Images:
     valid = {name: sample.valid[name].to(device) for name in plan.sources}
     made = torch.stack(list(valid.values())).any(dim=0)
     rows = [plan.row(n) for n in sample.tile.tolist()]
-    images = _draw(plan, given, valid, sample.day_of_year, [row.tile for row in rows])
+    images = _draw(plan, given, valid, sample, [row.tile for row in rows])
     if not torch.isfinite(images.movedim(2, -1)[made.expand(len(images), *made.shape)]).all():
         raise InputError(
             explain(f"run {plan.origin.run}", expected="a generator that makes numbers", found=f"NaN or infinity around tile {rows[0].tile}",
@@ -116,16 +116,16 @@ def _paint(plan: Plan, sample: Sample, device: torch.device) -> _Images:
 
 
 def _draw(
-    plan: Plan, given: dict[str, Tensor], valid: dict[str, Tensor], day_of_year: Tensor, names: Sequence[str]
+    plan: Plan, given: dict[str, Tensor], valid: dict[str, Tensor], sample: Sample, names: Sequence[str]
 ) -> Tensor:
     """The deterministic images, or draws that follow from the seed and the tile's name alone: (S, B, C, H, W)."""
     options = plan.options
     if options.samples == 1:
-        image: Tensor = plan.model(given, valid=valid, day_of_year=day_of_year)
+        image: Tensor = plan.model(given, valid=valid, day_of_year=sample.day_of_year, sun=sample.sun)
         return image[None]
     _, drawn = plan.model.draw(
         given, samples=range(options.samples), names=names, origins=[(0, 0)] * len(names), seed=options.seed,
-        valid=valid, day_of_year=day_of_year,
+        valid=valid, day_of_year=sample.day_of_year, sun=sample.sun,
     )  # fmt: skip
     return drawn.movedim(1, 0)
 

@@ -15,6 +15,7 @@ import torch
 from rsspade.data.torch_dataset import day_of_year
 from rsspade.jobs import disk_errors, open_job, progress_bar
 from rsspade.models import RSSpade
+from rsspade.sun import sun_over
 from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.cog import Encoding, write_cog
 from rsspade.synthesis.fill import FillInput, fill_rows
@@ -40,6 +41,7 @@ class SceneOptions:
         samples: Draws; 1 for the deterministic image.
         with_spread: Whether the standard deviation over the draws is wanted as well.
         seed: Of the draws.
+        date: Of the image wanted, where it is not that of the image to fill, or of the radar.
     """
 
     tile: int = 256
@@ -47,6 +49,7 @@ class SceneOptions:
     samples: int = 1
     with_spread: bool = False
     seed: int = 0
+    date: str = ""
 
 
 def make_scene(
@@ -116,7 +119,11 @@ def tile_predictor(
     """A function for `blend_tiles`: tile -> reflectance, its spread if wanted, and where any source holds a value."""
     reader = BlockReader(inputs)
     device = next(model.parameters()).device
-    date = (fill.date if fill is not None else "") or (inputs.radar.date if inputs.radar is not None else "")
+    date = (
+        options.date
+        or (fill.date if fill is not None else "")
+        or (inputs.radar.date if inputs.radar is not None else "")
+    )
 
     def predict(tile: Tile) -> np.ndarray | None:
         height, width = (
@@ -132,13 +139,17 @@ def tile_predictor(
             name: torch.from_numpy(np.pad(values, ((0, 0), *missing), mode="reflect")).to(device)
             for name, values in sources.items()
         }
+        day, sun = day_of_year(date), None
+        if model.info.architecture.sun:
+            middle = inputs.grid.transform * (tile.column + tile.width / 2, tile.row + tile.height / 2)
+            sun = sun_over(date, inputs.grid.crs, *middle)
         if options.samples == 1:
-            planes = model(given, day_of_year=day_of_year(date))
+            planes = model(given, day_of_year=day, sun=sun)
         else:
             batch = {name: values[None] for name, values in given.items()}
             _, draws = model.draw(
                 batch, samples=range(options.samples), names=[_NOISE_NAME], origins=[(tile.row, tile.column)],
-                seed=options.seed, day_of_year=day_of_year(date),
+                seed=options.seed, day_of_year=day, sun=sun,
             )  # fmt: skip
             parts = [draws[0].mean(dim=0), *([draws[0].std(dim=0)] if options.with_spread else [])]
             planes = torch.cat(parts)

@@ -1,12 +1,14 @@
 """`rsspade scene`: a whole scene as one cloud-optimised GeoTIFF, or a real one with its clouds filled."""
 
 import argparse
+import warnings
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from rsspade import __version__
 from rsspade.cli import Command
-from rsspade.errors import ConfigError, explain
+from rsspade.errors import ConfigError, RSSpadeWarning, explain
 from rsspade.landcover import SCHEMES
 from rsspade.sources import CONDITIONS
 from rsspade.targets import refuse_target
@@ -43,6 +45,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, metavar="N", help=f"images to draw; 1 is the deterministic one (1, with std {_DRAWS})"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the samples (%(default)s)")
+    parser.add_argument(
+        "--date", default="", metavar="YYYY-MM-DD",
+        help="of the image wanted, for a generator that was trained with --season or --sun (that of --fill, else of the radar)",
+    )  # fmt: skip
     parser.add_argument("--landcover-scheme", choices=sorted(SCHEMES), help="of the input (that of the generator)")
     parser.add_argument(
         "--s1-unit", choices=("auto", "db", "power", "amplitude"), default="auto", help="of the input (%(default)s)"
@@ -58,6 +64,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     outputs, samples = _chosen_outputs(options)
     _refuse_half_a_fill(options)
+    _refuse_no_date(options.date)
     import torch  # here, so that a wrong option is told at once
 
     from rsspade.evaluation import find_generator
@@ -77,6 +84,10 @@ def _run(options: argparse.Namespace) -> int:
             explain("--samples", expected="1, since this generator was trained without variety", found=str(samples),
                     fix="Leave it out, or train with variety.")
         )  # fmt: skip
+    if options.date and not model.info.architecture.told:
+        warnings.warn(
+            "--date has no effect: this generator was trained without --season and --sun.", RSSpadeWarning, stacklevel=2
+        )
     paths = {name: [p.absolute() for p in getattr(options, name)] for name in CONDITIONS}
     bands = model.info.architecture.optical_bands
     fill = None if options.fill is None else plan_fill(options.fill, options.mask, bands, options.s2_offset)
@@ -98,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
         tags |= {"synthetic": "where the mask is not 0", "filled": options.fill.name, "mask": options.mask.name}
     make_scene(
         options.out, model, inputs,
-        SceneOptions(tile=options.tile, overlap=options.overlap, samples=samples, with_spread="std" in outputs, seed=options.seed),
+        SceneOptions(tile=options.tile, overlap=options.overlap, samples=samples, with_spread="std" in outputs, seed=options.seed, date=options.date),
         arguments=_arguments(options, paths, origin.to_json(), outputs, samples), tags=tags, fill=fill,
     )  # fmt: skip
     size = (
@@ -131,6 +142,15 @@ def _refuse_half_a_fill(options: argparse.Namespace) -> None:
         )
 
 
+def _refuse_no_date(text: str) -> None:
+    try:
+        date.fromisoformat(text or "2000-01-01")
+    except ValueError as err:
+        raise ConfigError(
+            explain("--date", expected="a date as YYYY-MM-DD", found=repr(text), fix="Correct it.")
+        ) from err
+
+
 def _arguments(
     options: argparse.Namespace,
     paths: dict[str, list[Path]],
@@ -145,7 +165,9 @@ def _arguments(
     files |= {
         n: [p.absolute()] for n, p in (("grid", options.grid), ("fill", options.fill), ("mask", options.mask)) if p
     }
-    settings = {n: getattr(options, n) for n in ("tile", "overlap", "seed", "landcover_scheme", "s1_unit", "s2_offset")}
+    settings = {
+        n: getattr(options, n) for n in ("tile", "overlap", "seed", "landcover_scheme", "s1_unit", "s2_offset", "date")
+    }
     return {
         "command": "scene", "software": __version__, "generator": generator,
         "settings": settings | {"outputs": sorted(outputs), "samples": samples},

@@ -6,7 +6,7 @@ out at the end of one, and processes and micro-batches take equal shares of ever
 before the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from rsspade.channels import Scaling, encode, encode_season
+from rsspade.channels import Scaling, encode, encode_when
 from rsspade.data.collate import collate_samples
 from rsspade.data.sampling import Draw
 from rsspade.data.torch_dataset import Sample
@@ -142,7 +142,7 @@ class Batch:
     Attributes:
         conditions: Source -> (B, channels, H, W).
         present: Source -> (B,) bool: there, and not hidden.
-        season: (B, 3), or None where the model is not told.
+        when: (B, M) season and sun, or None where the model is told neither.
         optical: (B, C, H, W) channels of the true image, 0 where it is not valid.
         valid: (B, H, W) bool.
         noise: What the generator draws with; None where it does not.
@@ -150,7 +150,7 @@ class Batch:
 
     conditions: dict[str, Tensor]
     present: dict[str, Tensor]
-    season: Tensor | None
+    when: Tensor | None
     optical: Tensor
     valid: Tensor
     noise: Noise | None = None
@@ -164,7 +164,7 @@ def to_device(
     scaling: Scaling,
     scheme: Scheme,
     hidden: np.ndarray | None = None,
-    season: bool = False,
+    told: Sequence[str] = (),
     channels_last: bool = False,
 ) -> Batch:
     """Move a collated sample to the device and make channels of it there; nothing waits for the device."""
@@ -183,11 +183,11 @@ def to_device(
     flags = present.to(device, non_blocking=True)
     valid = sample.optical_valid.to(device, non_blocking=True)
     optical = encode("s2", sample.optical.to(device, non_blocking=True), valid, scaling=scaling)
-    day = sample.day_of_year.to(device, non_blocking=True)
+    day, sun = (part.to(device, non_blocking=True) for part in (sample.day_of_year, sample.sun))
     return Batch(
         conditions=conditions,
         present={name: flags[:, n] for n, name in enumerate(sources)},
-        season=encode_season(day) if season else None,
+        when=encode_when(told, day_of_year=day, sun=sun),
         optical=optical.contiguous(memory_format=memory_format),
         valid=valid,
     )

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from rsspade.channels import Scaling
+from rsspade.channels import Scaling, num_when
 from rsspade.config import TrainingConfig
 from rsspade.environment import code_version, note_session
 from rsspade.models import stack_conditions
@@ -173,7 +173,7 @@ def _batches(run: Run) -> Iterator[Batch]:
                 set_learning_rate(run.networks.optimizers[name], rate * factor)
         batch = to_device(
             sample, run.accelerator.device, sources=data.train.sources, scaling=run.scaling, scheme=data.train.scheme,
-            hidden=hidden[share.slices()[micro]], season=config.season, channels_last=config.channels_last,
+            hidden=hidden[share.slices()[micro]], told=run.networks.info.architecture.told, channels_last=config.channels_last,
         )  # fmt: skip
         yield _with_noise(run, batch, share.slices()[micro])
 
@@ -199,9 +199,13 @@ def _micro_step(run: Run, batch: Batch) -> dict[str, Tensor]:
     fake, drawn = generate(networks.generator, batch)
     planes, judge_terms = None, {}
     if networks.discriminator is not None:
-        sources = networks.info.architecture.sources
+        architecture = networks.info.architecture
         planes = stack_conditions(
-            batch.conditions, batch.present, sources, season=batch.season, with_season=config.season
+            batch.conditions,
+            batch.present,
+            architecture.sources,
+            when=batch.when,
+            when_channels=num_when(architecture.told),
         )
         judge_terms = steps.discriminator_losses(networks.discriminator, planes, batch, fake, config.loss)
         accelerator.backward(steps.total(judge_terms))
@@ -224,18 +228,16 @@ def _move(run: Run, name: str) -> Tensor:
 def _evaluate(run: Run) -> None:
     """Score the averaged generator on the val split, keep it if it is the best so far, draw pictures."""
     config, networks, data = run.config, run.networks, run.data
-    season, model = config.season, networks.average.model
+    told, model = networks.info.architecture.told, networks.average.model
     shown = data.val if data.val is not None else data.train
     if run.accelerator.is_main_process and config.sample_tiles:
         picture = run.folder.samples / f"step_{run.step:08d}.png"
-        draw_samples(
-            picture, model, shown, run.accelerator, scaling=run.scaling, season=season, tiles=config.sample_tiles
-        )
+        draw_samples(picture, model, shown, run.accelerator, scaling=run.scaling, told=told, tiles=config.sample_tiles)
     if data.val is None:
         return
     size = max(config.batch_size // (run.share.processes * run.share.accumulate), 1)
     scores = validate(
-        model, data.val, run.accelerator, scaling=run.scaling, season=season, batch_size=size,
+        model, data.val, run.accelerator, scaling=run.scaling, told=told, batch_size=size,
         subsets=config.validate_subsets,
     )  # fmt: skip
     best = run.best.get("scores", {}).get(config.select_by)

@@ -13,7 +13,7 @@ from filelock import FileLock
 from torch import nn
 from torch.optim import Optimizer
 
-from rsspade.channels import Scaling, num_channels
+from rsspade.channels import Scaling, num_channels, num_when
 from rsspade.config import GeneratorOptions, TrainingConfig
 from rsspade.data.augment import Augmentation
 from rsspade.data.manifest import DatasetFolder
@@ -114,6 +114,7 @@ class Data:
             crop_size=options.crop_size,
             augmentation=moves,
             seed=config.seed,
+            with_sun=config.sun,
         )
         self.val = self._validation(config)
         weights = None
@@ -125,7 +126,9 @@ class Data:
 
     def _validation(self, config: TrainingConfig) -> TileDataset | None:
         try:
-            return TileDataset(self.folder, split="val", sources=config.sources, random_crops=False)
+            return TileDataset(
+                self.folder, split="val", sources=config.sources, random_crops=False, with_sun=config.sun
+            )
         except InputError as err:
             warnings.warn(
                 f"no validation, the last weights will be kept as the best: {err}", RSSpadeWarning, stacklevel=3
@@ -177,7 +180,7 @@ class Networks:
             start.put_into(generator)
         discriminator = None
         if config.loss.needs_discriminator:
-            planes = num_stacked_channels(architecture.sources, season=config.season)
+            planes = num_stacked_channels(architecture.sources, when_channels=num_when(architecture.told))
             discriminator = build_discriminator(_judge(config, planes, len(architecture.optical_bands)))
         networks = [n.to(accelerator.device) for n in (generator, discriminator) if n is not None]
         if config.channels_last:
@@ -211,7 +214,7 @@ def make_architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
     _refuse_single_pixel(config, data)
     options = {f.name: getattr(config.generator, f.name) for f in fields(GeneratorOptions)}
     return GeneratorConfig(
-        **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season,
+        **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season, sun=config.sun,
         optical_bands=data.train.optical_bands,
         sources={name: num_channels(name, scheme=data.train.scheme) for name in data.train.sources},
     )  # fmt: skip

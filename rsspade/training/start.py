@@ -87,6 +87,7 @@ _OPTIONS = {
     "model": ("--model", "Name the same --model."),
     "sources": ("--sources", "Name the same --sources."),
     "season": ("--season", "Repeat the options that it was trained with."),
+    "sun": ("--sun", "Repeat the options that it was trained with."),
     "optical_bands": ("the optical bands", "Prepare the dataset with the same --s2-bands."),
 }
 

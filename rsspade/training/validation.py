@@ -40,7 +40,7 @@ def validate(
     accelerator: Accelerator,
     *,
     scaling: Scaling,
-    season: bool,
+    told: Sequence[str],
     batch_size: int,
     subsets: bool = False,
 ) -> dict[str, Any]:
@@ -54,13 +54,13 @@ def validate(
     scores = {name: ImageScores(dataset.optical_bands) for name in (_ALL, *alone)}
     for sample in loader:
         batch = to_device(
-            sample, accelerator.device, sources=dataset.sources, scaling=scaling, scheme=dataset.scheme, season=season
+            sample, accelerator.device, sources=dataset.sources, scaling=scaling, scheme=dataset.scheme, told=told
         )
         truth, tile = sample.optical.to(accelerator.device), sample.tile.to(accelerator.device)
         for name, own in scores.items():
             present = {n: flags & (name in (_ALL, n)) for n, flags in batch.present.items()}
             with accelerator.autocast():
-                image = model(batch.conditions, present, batch.season)
+                image = model(batch.conditions, present, batch.when)
             valid = batch.valid if name == _ALL else batch.valid & present[name][:, None, None]
             own.add(decode_optical(image, scaling), truth, valid=valid, tile=tile)
     found = {name: _of_all_processes(own, accelerator) for name, own in scores.items()}
@@ -83,17 +83,17 @@ def draw_samples(
     accelerator: Accelerator,
     *,
     scaling: Scaling,
-    season: bool,
+    told: Sequence[str],
     tiles: int,
 ) -> None:
     """Write a picture: a row per tile, spread over the dataset, with what the model sees, what it makes and the truth."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, tiles).round().astype(int))
     sample = collate_samples([dataset[int(n)] for n in chosen])
     batch = to_device(
-        sample, accelerator.device, sources=dataset.sources, scaling=scaling, scheme=dataset.scheme, season=season
+        sample, accelerator.device, sources=dataset.sources, scaling=scaling, scheme=dataset.scheme, told=told
     )
     with accelerator.autocast():
-        made = decode_optical(model(batch.conditions, batch.present, batch.season), scaling).cpu().numpy()
+        made = decode_optical(model(batch.conditions, batch.present, batch.when), scaling).cpu().numpy()
     rows = [_panels(sample, n, made[n], dataset) for n in range(len(chosen))]
     write_bytes_atomically(path, _as_png(rows, [dataset.rows[int(n)].tile for n in chosen]))
 
@@ -113,7 +113,7 @@ def _panels(sample: Sample, n: int, made: np.ndarray, dataset: TileDataset) -> d
             panels["land cover"] = colours.landcover_colours(physical(name)[0], dataset.scheme)
         elif name == "s1":
             panels["radar"] = colours.radar_colours(physical(name))
-        else:
+        elif name == "dem":
             panels["relief"] = colours.relief_colours(physical(name))
     for title, draw in (("true colour", colours.true_colour), ("near infrared", colours.false_colour)):
         for what, image in (("made", made), ("truth", truth)):

@@ -40,8 +40,8 @@ def step_noise(
 def generate(generator: nn.Module, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
     """The deterministic image and, where the batch has noise, residuals and their variance: in one call, for DDP."""
     if batch.noise is None:
-        return generator(batch.conditions, batch.present, batch.season), None
-    image, residuals, variance = generator(batch.conditions, batch.present, batch.season, batch.noise)
+        return generator(batch.conditions, batch.present, batch.when), None
+    image, residuals, variance = generator(batch.conditions, batch.present, batch.when, batch.noise)
     return image, (residuals, variance)
 
 

@@ -97,10 +97,15 @@ def build_world(out: Path, options: WorldOptions, *, workers: int = 1) -> Datase
         finish_dataset(
             folder, [record for result in results.values() for record in result["records"]],
             name=f"world-{options.variant}-{options.seed}", tile_size=options.tile_size, pixel_size=PIXEL_M, sources=options.sources,
-            landcover_scheme=SCHEME, split_mode="scene", split_ratio=parse_ratio(SPLIT_RATIO), seed=options.seed,
+            landcover_scheme=SCHEME, sun=_suns(results), split_mode="scene", split_ratio=parse_ratio(SPLIT_RATIO), seed=options.seed,
             provenance={**made_by("world", options.as_arguments()), "world": world},
         )  # fmt: skip
     return DatasetFolder.open(out)
+
+
+def _suns(results: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
+    """Of each scene; one that an older version made, in a job that goes on, tells none."""
+    return {scene: results[scene]["sun"] for scene in sorted(results) if "sun" in results[scene]}
 
 
 def write_scene(folder: Path, options: WorldOptions, index: int) -> dict[str, Any]:
@@ -128,7 +133,9 @@ def write_scene(folder: Path, options: WorldOptions, index: int) -> dict[str, An
             )  # fmt: skip
             records.append(pack_record(place, statistics))
             hashes[tile] = _pixel_hash(values)
-    return {"records": records, "hashes": hashes}
+    # To a hundredth of a degree, so that the last bit of a processor's arithmetic does not reach the file.
+    sun = [round(scene.conditions.sun_azimuth, 2), round(scene.conditions.sun_elevation, 2)]
+    return {"records": records, "hashes": hashes, "sun": sun}
 
 
 def _write_sources(

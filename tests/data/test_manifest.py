@@ -17,6 +17,23 @@ def test_a_dataset_reads_back_as_it_was_written(tmp_path, make_dataset):
     assert again.read("s1", again.rows[0].tile).shape == (2, 64, 64)
 
 
+def test_the_sun_is_the_recorded_one_and_else_follows_from_date_and_place(tmp_path, make_dataset):
+    made = make_dataset(tmp_path / "d")
+    tile = made.rows[0].tile
+    computed = made.sun(tile)
+    description = tmp_path / "d" / "dataset.json"
+    content = json.loads(description.read_text())
+    assert "sun" not in content
+    description.write_text(json.dumps(content | {"sun": {made.rows[0].scene: [123.0, 45.0]}}))
+    recorded = DatasetFolder.open(tmp_path / "d")
+    assert recorded.sun(tile) == (123.0, 45.0) != computed
+    other = next(row.tile for row in made.rows if row.scene != made.rows[0].scene)
+    assert recorded.sun(other) == made.sun(other)
+    description.write_text(json.dumps(content | {"sun": {"s0": [123.0, "high"]}}))
+    with pytest.raises(InputError, match="expected the description of a dataset"):
+        DatasetFolder.open(tmp_path / "d")
+
+
 def edit_csv(text, new):
     lines = text.splitlines()
     lines[1] = new(lines[1])

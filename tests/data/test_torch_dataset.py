@@ -290,6 +290,29 @@ def test_by_default_directions_keep_their_values_and_the_option_turns_them(data:
     assert torch.equal(kept[draw].optical, turned[draw].optical)
 
 
+def test_the_sun_turns_with_the_directions_and_only_with_them(data: DatasetFolder) -> None:
+    kept, turned = (
+        TileDataset(data, split=None, with_sun=True, augmentation=Augmentation(turn_directions=turn))
+        for turn in (False, True)
+    )
+    place = data.sun(kept.rows[0].tile)
+    for draw in (Draw(0, 0, n) for n in range(9)):
+        move = kept._place(0, draw)[2]
+        azimuth = (-place[0] if move.flip else place[0]) - 90 * move.quarter_turns
+        assert kept[draw].sun.tolist() == pytest.approx(place, abs=1e-4)
+        assert turned[draw].sun.tolist() == pytest.approx((azimuth % 360, place[1]), abs=1e-4)
+
+
+def test_where_the_sun_stood_is_found_out_where_it_is_asked_for(make_dataset: DatasetMaker, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "d", scenes=3, dates=("", "2024-06-21"))
+    azimuth, elevation = TileDataset(data, split=None, with_sun=True)[0].sun.tolist()
+    assert 140 < azimuth < 165  # north of the equator, before noon, in midsummer
+    assert 58 < elevation < 66
+    assert TileDataset(data)[0].sun.isnan().all()
+    undated = make_dataset(tmp_path / "undated", scenes=3, dates=("", ""))
+    assert TileDataset(undated, split=None, with_sun=True)[0].sun.isnan().all()
+
+
 def test_a_tile_that_is_not_there_ends_a_loop(data: DatasetFolder) -> None:
     dataset = TileDataset(data)
     assert len([s for s in dataset]) == len(dataset)  # noqa: C416 (the loop is what is tested)

@@ -20,7 +20,14 @@ def model(request):
     sources = {name: num_channels(name, scheme=SCHEME) for name in ("s1", "lulc", "dem")}
     bands = ("blue", "green", "red", "nir", "swir16")
     architecture = GeneratorConfig(
-        model=request.param, sources=sources, optical_bands=bands, base_width=4, depth=3, hidden_width=4, season=True
+        model=request.param,
+        sources=sources,
+        optical_bands=bands,
+        base_width=4,
+        depth=3,
+        hidden_width=4,
+        season=True,
+        sun=True,
     )
     info = GeneratorInfo(architecture=architecture, pixel_size_m=10.0, split_sha256="ab" * 32, training={"steps": 3})
     return RSSpade(build_generator(architecture), info).eval()
@@ -46,9 +53,29 @@ def test_what_was_saved_gives_the_same_images(model, folder, scene):
     again = RSSpade.from_pretrained(folder)
     assert not again.training
     assert again.info == model.info
-    image = model(scene, day_of_year=180)
+    image = model(scene, day_of_year=180, sun=(150.0, 40.0))
     assert image.shape == (2, 5, 70, 64)
-    assert torch.equal(again(scene, day_of_year=180), image)
+    assert torch.equal(again(scene, day_of_year=180, sun=(150.0, 40.0)), image)
+
+
+def test_each_image_of_a_batch_has_a_sun_of_its_own(model, scene):
+    suns = torch.tensor([[150.0, 40.0], [float("nan"), float("nan")]])
+    both = model(scene, sun=suns)
+    for n, sun in enumerate(((150.0, 40.0), None)):
+        assert (both[n] - model({name: values[n] for name, values in scene.items()}, sun=sun)).abs().max() < 1e-5
+    assert (both[0] - model(scene)[0]).abs().max() > 1e-5
+
+
+def test_a_folder_that_is_older_than_the_sun_still_loads(tmp_path, scene):
+    torch.manual_seed(0)
+    architecture = GeneratorConfig(sources={"s1": 2}, optical_bands=("red",), base_width=4, depth=3, season=True)
+    model = RSSpade(build_generator(architecture), GeneratorInfo(architecture=architecture)).eval()
+    model.save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    del content["architecture"]["sun"]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    again, given = RSSpade.from_pretrained(tmp_path), {"s1": scene["s1"]}
+    assert torch.equal(again(given, day_of_year=9, sun=(150.0, 40.0)), model(given, day_of_year=9))
 
 
 def test_any_subset_gives_an_image_and_one_sample_stands_alone(model, scene):

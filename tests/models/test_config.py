@@ -44,6 +44,7 @@ def test_a_discriminator_config_survives_json():
         ({"modulate": 3}, r"generator\.modulate"),
         ({"model": "pix2pix", "modulate": "all"}, r"generator\.modulate: expected the default"),
         ({"season": 1}, r"generator\.season: expected true or false"),
+        ({"sun": "yes"}, r"generator\.sun: expected true or false"),
         ({"norm_momentum": 0.0}, r"generator\.norm_momentum: expected a number in \(0, 1\]"),
     ],
 )
@@ -73,7 +74,7 @@ def test_a_discriminator_that_cannot_be_built_is_refused():
 
 OPTIONS = {
     "model": "pix2pix", "sources": {"s1": 2}, "optical_bands": ("red",), "base_width": 8, "depth": 4,
-    "modulate": "all", "embedding_width": 5, "full_width": 9, "season": True, "norm_momentum": 0.5,
+    "modulate": "all", "embedding_width": 5, "full_width": 9, "season": True, "sun": True, "norm_momentum": 0.5,
 }  # fmt: skip
 
 

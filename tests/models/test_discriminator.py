@@ -79,8 +79,8 @@ def test_stacked_planes_say_what_is_absent():
     given["s1"][1] = float("nan")
     mask = {"s1": torch.tensor([True, False]), "dem": torch.tensor([True, True])}
     season = torch.tensor([[0.1, 0.2, 1.0], [0.0, 0.0, 0.0]])
-    planes = stack_conditions(given, mask, SOURCES, season=season, with_season=True)
-    assert planes.shape == (2, num_stacked_channels(SOURCES, season=True), 4, 4)
+    planes = stack_conditions(given, mask, SOURCES, when=season, when_channels=3)
+    assert planes.shape == (2, num_stacked_channels(SOURCES, when_channels=3), 4, 4)
     means = planes.mean(dim=(2, 3))
     assert means[0].tolist() == pytest.approx([7, 7, 1] + [0] * 4 + [3] * 5 + [1] + [0.1, 0.2, 1])
     assert means[1].tolist() == pytest.approx([0, 0, 0] + [0] * 4 + [3] * 5 + [1] + [0, 0, 0])

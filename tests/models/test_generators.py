@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from rsspade.channels import num_when
 from rsspade.models import GeneratorConfig, build_generator, num_parameters
 
 SOURCES = {"s1": 2, "lulc": 10, "dem": 5}
@@ -140,25 +141,27 @@ def test_a_batch_of_mixed_subsets_gives_what_the_samples_give_alone(model):
         assert torch.allclose(together[n : n + 1], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("season", [False, True])
+@pytest.mark.parametrize("told", [(), ("season",), ("season", "sun")])
 @pytest.mark.parametrize("model", MODELS)
-def test_every_parameter_gets_a_gradient(model, season):
-    net = generator(model, season=season)
-    day = torch.tensor([[0.6, 0.8, 1.0], [0.0, 0.0, 0.0]]) if season else None
+def test_every_parameter_gets_a_gradient(model, told):
+    net = generator(model, **dict.fromkeys(told, True))
+    known = torch.tensor([0.6, 0.8, 1.0, -0.5, 0.5, 0.7, 1.0])[: num_when(told)]
+    day = torch.stack([known, torch.zeros_like(known)]) if told else None
     for samples in ((ALL, (True, False, False)), ((False, True, True), (False, False, True))):
         net(conditions(), presence(*samples), day).pow(2).sum().backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
     assert without == []
 
 
+@pytest.mark.parametrize("told", ["season", "sun"])
 @pytest.mark.parametrize("model", MODELS)
-def test_the_season_matters_and_unknown_is_a_value_of_its_own(model):
-    net = generator(model, season=True)
-    day = torch.tensor([[0.6, 0.8, 1.0]])
+def test_season_and_sun_matter_and_unknown_is_a_value_of_its_own(model, told):
+    net = generator(model, **{told: True})
+    day = torch.tensor([[0.6, 0.8, 1.0, 0.3]])[:, : num_when((told,))]
     net.eval()
     given, mask = conditions(1), presence(ALL)
     unknown = net(given, mask)
-    assert torch.equal(unknown, net(given, mask, torch.zeros(1, 3)))
+    assert torch.equal(unknown, net(given, mask, torch.zeros_like(day)))
     assert (net(given, mask, day) - unknown).abs().max() > 1e-5
     assert (net(given, mask, -day) - net(given, mask, day)).abs().max() > 1e-5
 
@@ -167,7 +170,7 @@ def test_the_season_matters_and_unknown_is_a_value_of_its_own(model):
 def test_a_season_that_has_no_place_is_refused(model):
     with pytest.raises(ValueError, match="built without"):
         generator(model)(conditions(), presence(ALL, ALL), torch.zeros(2, 3))
-    with pytest.raises(ValueError, match=r"season: expected \(2, 3\), found \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"when: expected \(2, 3\), found \(2, 2\)"):
         generator(model, season=True)(conditions(), presence(ALL, ALL), torch.zeros(2, 2))
 
 

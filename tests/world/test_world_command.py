@@ -16,6 +16,7 @@ from rsspade.data.manifest import DatasetFolder
 from rsspade.sources import SOURCES
 from rsspade.world import build
 from rsspade.world.build import WorldOptions, build_world
+from rsspade.world.scene import SceneSpec, make_scene
 from rsspade.world.variants import VARIANTS, WORLD_VERSION
 
 RECORD = Path(__file__).parents[2] / "experiments" / "world_check" / "results.json"
@@ -45,6 +46,13 @@ def test_the_folder_keeps_the_contract(world: DatasetFolder) -> None:
     row = world.rows[0]
     gap = np.datetime64(row.s2_date) - np.datetime64(row.s1_date)
     assert abs(gap.astype(int)) <= 5
+
+
+def test_the_sun_of_each_scene_is_recorded_as_it_shone(world: DatasetFolder) -> None:
+    for index, scene in enumerate(("w0000", "w0001")):
+        where = make_scene(SceneSpec(seed=5, variant="a", index=index, size=64)).conditions
+        row = next(row for row in world.rows if row.scene == scene)
+        assert world.sun(row.tile) == pytest.approx((where.sun_azimuth, where.sun_elevation), abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["s2", "s1", "lulc", "dem", "s2_cloudy", "cloud", "oracle"])
