@@ -178,7 +178,7 @@ def residuals_of_samples(residuals: Tensor, variance: Tensor, samples: Sequence[
     At each pixel all draws of a block are scaled by one number, for all bands: so that their mean square is the
     variance (B, C, H, W), summed over bands. Colours stay, and no draw goes further than all four together would.
     """
-    blocks = residuals.unflatten(1, (-1, _HALF))
+    blocks = residuals.unflatten(1, (-1, _HALF))  # type: ignore[no-untyped-call]
     drawn = blocks.square().mean(dim=2).sum(dim=2)  # (B, blocks, H, W)
     scale = (variance.sum(dim=1, keepdim=True) / drawn.clamp(min=torch.finfo(drawn.dtype).tiny)).sqrt()
     balanced, known = blocks * scale[:, :, None, None], _blocks(samples)
