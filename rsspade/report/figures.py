@@ -1,6 +1,7 @@
 """A picture of tiles: one row per tile, one panel per way to look at it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -56,6 +57,8 @@ def _optical_panels(dataset: DatasetFolder, row: TileRow) -> list[Panel]:
         return [true, false]
     image = dataset.read("s2", row.tile)
     holes = "; grey: no data" if not np.isfinite(image).all() else ""
+    if holes:  # the long form and this would run into the next panel
+        false = replace(false, detail="nir/red/green 0…{nir:g}/{red:g}/{green:g}".format_map(colours.FALSE_COLOUR_MAX))
     return [
         _with_picture(true, colours.true_colour(image, names), "needs red, green, blue", holes),
         _with_picture(false, colours.false_colour(image, names), "needs nir, red, green", holes),
@@ -76,18 +79,14 @@ def _cloudy_panel(dataset: DatasetFolder, row: TileRow) -> Panel:
 
 
 def _radar_panel(dataset: DatasetFolder, row: TileRow) -> Panel:
-    panel = Panel(
-        title="Radar",
-        detail=", ".join(f"{n.upper()} {low:g}…{high:g}" for n, (low, high) in colours.RADAR_RANGES_DB.items()).replace(
-            "-", "−"
-        )
-        + " dB",
-    )
+    ranges = [f"{n.upper()} {low:g}…{high:g}" for n, (low, high) in colours.RADAR_RANGES_DB.items()]
+    panel = Panel(title="Radar", detail=f"{', '.join(ranges)} dB".replace("-", "−"))
     if not dataset.has("s1", row.tile):
         return panel
     image = dataset.read("s1", row.tile)
-    holes = "; grey: no data" if not np.isfinite(image).all() else ""
-    return _with_picture(panel, colours.radar_colours(image), "", holes)
+    if not np.isfinite(image).all():  # all three ranges and this would run into the next panel
+        panel = replace(panel, detail=f"{', '.join(ranges[:-1])} dB; grey: no data".replace("-", "−"))
+    return _with_picture(panel, colours.radar_colours(image), "", "")
 
 
 def _landcover_panel(dataset: DatasetFolder, row: TileRow) -> Panel:
