@@ -22,8 +22,8 @@ GENERATOR: Mapping[str, Any] = {**SHARED, **MODELS["rs_spade"]}
 """That of `table1_generators`, so that a training is not made twice."""
 
 SEGMENTER: Mapping[str, Any] = {
-    "model": "rs_unet", "network.base_width": 8, "network.stretch": "log", "loss.class_power": 0.5, "loader.crop_size": 64,
-    "batch_size": 8, "lr": 1e-2, "optimizer.warmup": 50, "optimizer.ema_decay": 0.98,
+    "model": "rs_unet", "network.base_width": 8, "network.stretch": "log", "loss.class_power": 0.5, "loss.dice": 0.5,
+    "loader.crop_size": 64, "batch_size": 8, "lr": 1e-2, "optimizer.warmup": 50, "optimizer.ema_decay": 0.98,
 }  # fmt: skip
 """Of the small size; trained on crops, which are drawn anew each time, flipped and turned."""
 
@@ -87,8 +87,8 @@ PRESETS: Mapping[str, Preset] = {
         steps=50 * 1552 // 16, evaluations=50, generator_steps=6000, few_generator_steps=6000, few=0.1, shares=(0.5, 0.25),
         seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
         segmenter={
-            "model": "rs_unet", "network.stretch": "log", "loss.class_power": 0.5, "batch_size": 16, "lr": 1e-3,
-            "optimizer.warmup": 100,
+            "model": "rs_unet", "network.stretch": "log", "loss.class_power": 0.5, "loss.dice": 0.5, "batch_size": 16,
+            "lr": 1e-3, "optimizer.warmup": 100,
         },
         generator={"batch_size": 16, "lr": 2e-3},
     ),
