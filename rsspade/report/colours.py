@@ -60,7 +60,10 @@ class Ramp:
 
     def label(self, value: float) -> str:
         """What is written at a tick."""
-        return (self.words[self.ticks.index(value)] if self.words else f"{value:.0f}").replace("-", "−") + self.unit
+        if self.words:
+            return self.words[self.ticks.index(value)]
+        digits = 0 if self.high - self.low >= 5 else 2
+        return f"{value:.{digits}f}".replace("-", "−") + self.unit
 
 
 SLOPE = Ramp(name="YlOrBr", low=0, high=40, ticks=(0, 10, 20, 30, 40), unit="°")

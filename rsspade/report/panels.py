@@ -107,16 +107,19 @@ def panel_figure(lines: Sequence[Line], *, side: float = _PANEL, legend: Mapping
 def figure_to_png(figure: Figure, *, most_bytes: int | None = None) -> bytes:
     """The figure as the bytes of a PNG, without the date that matplotlib would write into it.
 
-    With `most_bytes`, a larger file is written again with a palette of 256 colours.
+    With `most_bytes`, a larger file is written again with fewer shades, as many as fit. (A palette would be smaller still,
+    but gives small areas, such as those of a legend, the colours of others.)
     """
     content = io.BytesIO()
     FigureCanvasAgg(figure).print_png(content, metadata={"Software": "rsspade"})  # type: ignore[no-untyped-call]
-    if most_bytes is None or content.tell() <= most_bytes:
-        return content.getvalue()
-    smaller = io.BytesIO()
-    picture = Image.open(content).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    picture.save(smaller, "PNG", optimize=True)
-    return smaller.getvalue()
+    whole = np.asarray(Image.open(content).convert("RGB")) if most_bytes and content.tell() > most_bytes else None
+    for shades in (64, 32, 16):
+        if whole is None or most_bytes is None or content.tell() <= most_bytes:
+            break
+        steps = np.round(whole / 255 * (shades - 1)) * (255 / (shades - 1))
+        content = io.BytesIO()
+        Image.fromarray(np.round(steps).astype(np.uint8)).save(content, "PNG", optimize=True)
+    return content.getvalue()
 
 
 def _write_heading(figure: Figure, line: Line, x: float, y: float) -> None:
