@@ -97,21 +97,38 @@ def evaluate(
         summary["variety"] = score_samples(
             model, tiles, accelerator, samples=samples, sources=chosen, bands=positions, batch_size=batch_size
         )
-    rows = [{**row, "tile": tiles.rows[row["tile"]].tile} for row in scores["model"].images.per_tile()]
-    return Evaluation(summary=summary, per_tile=rows)
+    return Evaluation(summary=summary, per_tile=_per_tile(scores["model"], tiles))
 
 
 def evaluate_baselines(
-    dataset: DatasetFolder, accelerator: Accelerator, *, split: str = "test", batch_size: int = 8
-) -> dict[str, dict[str, Any]]:
-    """The scores of the answers that need no network, by the keys of `BASELINES`, in all optical bands."""
-    tiles, means = _open(dataset, split, (), with_baselines=True)
+    dataset: DatasetFolder,
+    accelerator: Accelerator,
+    *,
+    split: str = "test",
+    learned_from: DatasetFolder | None = None,
+    batch_size: int = 8,
+) -> dict[str, Evaluation]:
+    """The scores of the answers that need no network, by the keys of `BASELINES`, in all optical bands.
+
+    Args:
+        dataset: Whose split is scored.
+        accelerator: Device and processes.
+        split: `train`, `val` or `test`.
+        learned_from: Whose train split has the class means; that of the same dataset by default.
+        batch_size: Tiles at a time in each process; changes no score.
+    """
+    tiles, means = _open(dataset, split, (), with_baselines=True, learned_from=learned_from)
     positions = list(range(len(dataset.optical_bands)))
     scores = _score(
         tiles, lambda sample: _baseline_answers(sample, tiles, dataset, positions, means), positions,
         _baseline_scores(dataset, dataset.optical_bands, means), accelerator, batch_size,
     )  # fmt: skip
-    return {name: own.compute() for name, own in scores.items()}
+    return {name: Evaluation(summary=own.compute(), per_tile=_per_tile(own, tiles)) for name, own in scores.items()}
+
+
+def _per_tile(scores: "_Scores", tiles: TileDataset) -> list[dict[str, Any]]:
+    """A row per tile, by its name."""
+    return [{**row, "tile": tiles.rows[row["tile"]].tile} for row in scores.images.per_tile()]
 
 
 def _chosen_sources(model: RSSpade, dataset: DatasetFolder, sources: Sequence[str] | None) -> tuple[str, ...]:
@@ -128,15 +145,22 @@ def _chosen_sources(model: RSSpade, dataset: DatasetFolder, sources: Sequence[st
 
 
 def _open(
-    dataset: DatasetFolder, split: str, chosen: tuple[str, ...], *, with_baselines: bool, with_sun: bool = False
+    dataset: DatasetFolder,
+    split: str,
+    chosen: tuple[str, ...],
+    *,
+    with_baselines: bool,
+    with_sun: bool = False,
+    learned_from: DatasetFolder | None = None,
 ) -> tuple[TileDataset, ClassMeans | None]:
     """The tiles, with what the baselines need where the dataset has it, and the class means."""
     has_classes = "LULC" in dataset.info.sources
     wanted = [name for name in CONDITIONS if name in chosen or (name == "lulc" and has_classes)]
     cloudy = with_baselines and "S2_CLOUDY" in dataset.info.sources
     tiles = TileDataset(dataset, split=split, sources=wanted, random_crops=False, with_cloudy=cloudy, with_sun=with_sun)
-    can_learn = with_baselines and has_classes and any(row.split == "train" for row in dataset.rows)
-    return tiles, class_means(dataset) if can_learn else None
+    teacher = dataset if learned_from is None else learned_from
+    can_learn = with_baselines and has_classes and any(row.split == "train" for row in teacher.rows)
+    return tiles, class_means(teacher) if can_learn else None
 
 
 def _band_positions(model: RSSpade, dataset: DatasetFolder) -> list[int]:

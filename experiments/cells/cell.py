@@ -1,4 +1,4 @@
-"""What a cell is: a world, the options of a training, and, once it has run, its scores.
+"""What a cell is: a world or real tiles, the options of a training, and, once it has run, its scores.
 
 The training is that of a generator, of a segmentation network (with the images of another cell's generator, where asked
 for), or the fit of the random forest that such a network must beat. An answer that needs no training (the class-mean image,
@@ -19,12 +19,13 @@ from typing import Any, Self
 
 from experiments.cells.answers import AnswerConfig
 from experiments.cells.forest import ForestConfig
+from experiments.cells.tiles import Tiles
 from rsspade.config import TrainingConfig
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.options import flatten, unflatten
 from segmentation.config import SegmentationConfig
 
-__all__ = ["GENERATION", "WEIGHTS", "Cell", "Config", "Question", "Record", "Synthetic", "World", "effective"]
+__all__ = ["GENERATION", "WEIGHTS", "Cell", "Config", "Data", "Question", "Record", "Synthetic", "World", "effective"]
 
 GENERATION = 1
 """To be raised when a change of the code moves the results of a training: all earlier cells are then run anew."""
@@ -33,7 +34,7 @@ Config = TrainingConfig | SegmentationConfig | ForestConfig | AnswerConfig
 _QUIET = {"tracker": "none", "resume": True, "keep_checkpoints": 1}
 _KINDS: Mapping[str, tuple[type[Any], Mapping[str, Any]]] = {
     "generator": (TrainingConfig, {**_QUIET, "sample_tiles": 0}),
-    "segmentation": (SegmentationConfig, _QUIET),
+    "segmentation": (SegmentationConfig, {**_QUIET, "sample_tiles": 0}),
     "forest": (ForestConfig, {}),
     "answer": (AnswerConfig, {}),
 }
@@ -84,6 +85,15 @@ class World:
         return [*(word for name, value in values.items() for word in (f"--{name}", str(value))), "--oracle"]
 
 
+Data = World | Tiles
+"""What a cell can be trained and scored on."""
+
+
+def _data(content: Mapping[str, Any]) -> Data:
+    """Read what `to_json` of one of the two made."""
+    return Tiles(**content) if "content" in content else World(**content)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A score that is asked of a trained cell.
@@ -91,16 +101,18 @@ class Question:
     Attributes:
         split: Of the dataset.
         sources: That the model may see; none for a segmentation network, which sees what it was trained with.
-        world: Another world than the cell's, of which the model has seen nothing.
+        world: Another world than the cell's, of which the model has seen nothing; or other parts of real tiles.
+        by_tile: Whether the scores of each tile are kept beside those of all.
     """
 
     split: str
     sources: tuple[str, ...] = ("s1", "lulc", "dem")
-    world: World | None = None
+    world: Data | None = None
+    by_tile: bool = False
 
     def __str__(self) -> str:
         where = "" if self.world is None else f"{self.world.name} "
-        return f"{where}{self.split} {'+'.join(self.sources)}".strip()
+        return f"{where}{self.split} {'+'.join(self.sources)}".strip() + (" by tile" if self.by_tile else "")
 
     def to_json(self) -> str:
         """For the command line of a worker."""
@@ -110,8 +122,8 @@ class Question:
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
         content = json.loads(text)
-        world = World(**content["world"]) if content["world"] else None
-        return cls(content["split"], tuple(content["sources"]), world)
+        world = _data(content["world"]) if content["world"] else None
+        return cls(content["split"], tuple(content["sources"]), world, content.get("by_tile", False))
 
 
 @dataclass(frozen=True)
@@ -123,12 +135,14 @@ class Cell:
         options: Of its training script, by dotted name; all that the experiment depends on should stand here.
         trains: `generator`, `segmentation`, `forest` or `answer`.
         synthetic: The images that a segmentation network sees beside the real ones.
+        begins_with: The cell whose generator a generator begins with; random weights where there is none.
     """
 
-    world: World
+    world: Data
     options: Mapping[str, Any]
     trains: str = "generator"
     synthetic: "Synthetic | None" = None
+    begins_with: "Cell | None" = None
 
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401 (any option's value)
         """The same with other options; `__` stands for the dot."""
@@ -147,23 +161,32 @@ class Cell:
             asked["trains"] = self.trains
         if self.synthetic is not None:
             asked["synthetic"] = self.synthetic.to_json()
+        if self.begins_with is not None:
+            asked["begins_with"] = self.begins_with.to_json()
         return asked
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_json` made."""
-        made = content.get("synthetic")
+        made, first = content.get("synthetic"), content.get("begins_with")
         return cls(
-            World(**content["world"]), content["options"], content.get("trains", "generator"),
+            _data(content["world"]), content["options"], content.get("trains", "generator"),
             None if made is None else Synthetic(Cell.from_json(made["generator"]), made["samples"]),
+            None if first is None else Cell.from_json(first),
         )  # fmt: skip
 
-    def config(self, data: Path, out: Path, synthetic: Path | None = None) -> Config:
+    @property
+    def rests_on(self) -> "Cell | None":
+        """The generator without which this cell cannot be trained."""
+        return self.begins_with if self.synthetic is None else self.synthetic.generator
+
+    def config(self, data: Path, out: Path, synthetic: Path | None = None, first: Path | None = None) -> Config:
         """What the training script would make of it; refuses options that it would refuse."""
         kind, always = _KINDS[self.trains]
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
-        places = {"data": str(data), "out": str(out), "synthetic": None if synthetic is None else str(synthetic)}
-        made: Config = unflatten(kind, {**always, **options, **places})
+        places = {"data": data, "out": out, "synthetic": synthetic, "init_from": first}
+        named = {name: None if path is None else str(path) for name, path in places.items()}
+        made: Config = unflatten(kind, {**always, **options, **named})
         return made
 
 
@@ -209,7 +232,8 @@ class Record:
         scores: By question.
         trains: Of the cell.
         synthetic: Of the cell.
-        generator: As `config`, of the generator whose images it saw.
+        begins_with: Of the cell.
+        generator: As `config`, of the generator whose images it saw, or that it began with.
         curve: Validations on the way: step, epoch, mIoU and accuracy.
     """
 
@@ -224,6 +248,7 @@ class Record:
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     trains: str = "generator"
     synthetic: Mapping[str, Any] | None = None
+    begins_with: Mapping[str, Any] | None = None
     generator: Mapping[str, Any] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
 
@@ -236,8 +261,8 @@ class Record:
         """Whether today's defaults would train the same; options that are new since then must be at their default."""
         cell = self.cell
         pairs = [(self.config, cell)]
-        if cell.synthetic is not None:
-            pairs.append((self.generator, cell.synthetic.generator))
+        if cell.rests_on is not None:
+            pairs.append((self.generator, cell.rests_on))
         for config, trained in pairs:
             now = effective(trained.config(Path("data"), Path("run")))
             if any(name not in now or now[name] != value for name, value in config.items()):
@@ -247,7 +272,8 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Its fields; those that a generator has no use for only where they say something."""
         content = dataclasses.asdict(self)
-        idle = {"trains": "generator", "synthetic": None, "generator": {}, "curve": ()}
+        idle: dict[str, Any] = {"generator": {}, "curve": ()}
+        idle |= {"trains": "generator", "synthetic": None, "begins_with": None}
         return {name: value for name, value in content.items() if name not in idle or value != idle[name]}
 
     def write(self, path: Path) -> None:
@@ -264,5 +290,7 @@ def effective(config: Config) -> dict[str, Any]:
     """The options that move weights, as JSON holds them."""
     left_out = config.same_run | {"resume", "resume_from", "eval_every"}
     plain = {name: value for name, value in flatten(config).items() if name not in left_out}
+    if "init_from" in plain:
+        plain["init_from"] = None  # a place on this disk; what lies there is another cell, which is named
     found: dict[str, Any] = json.loads(json.dumps(plain))
     return found

@@ -1,5 +1,6 @@
 """Run cells: several at a time, each in a process of its own, again and again until all are there.
 
+    OUT/real/HASH/            real tiles, whole
     OUT/worlds/NAME/          datasets
     OUT/synthetic/KEY/        what a generator made of one
     OUT/cells/KEY/cell.json   what was asked for
@@ -24,10 +25,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from experiments.cells.cell import WEIGHTS, Cell, Question, Record, Synthetic, World
+from experiments.cells.cell import WEIGHTS, Cell, Data, Question, Record, Synthetic, World
 from experiments.cells.datasets import keep_images, make_synthetic, make_world
+from experiments.cells.tiles import content_of, cut_tiles
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import DatasetFolder
+from rsspade.data.readers import PublicReader, convert
+from rsspade.errors import InputError, explain
 
 __all__ = ["Request", "Workshop"]
 
@@ -50,8 +54,15 @@ class Workshop:
     threads: int = 1
     _children: set["subprocess.Popen[str]"] = field(default_factory=set)
 
-    def dataset(self, world: World) -> Path:
-        """The dataset of a world, made when it is not there."""
+    def take_in(self, reader: PublicReader) -> DatasetFolder:
+        """Keep real tiles here, whole and in our units, under the hash of their files."""
+        path = self.out / "real" / content_of(reader)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            return DatasetFolder.open(path) if path.is_dir() else convert(reader, path)
+
+    def dataset(self, world: Data) -> Path:
+        """The dataset of a world or of real tiles that were taken in, made when it is not there."""
         path = self.out / "worlds" / world.name
         if world != world.whole:
             self.dataset(world.whole)
@@ -59,25 +70,38 @@ class Workshop:
         with FileLock(f"{path}.lock"):
             if not path.is_dir():
                 print(f"world {world.name}", flush=True)
-                if world == world.whole:
-                    make_world(world, path, workers=max(self.workers, 1))
-                else:
-                    whole = DatasetFolder.open(self.dataset(world.whole))
-                    keep_images(whole, path, share=world.images, seed=world.images_seed)
+                self._make_dataset(world, path)
         return path
+
+    def _make_dataset(self, world: Data, path: Path) -> None:
+        if not isinstance(world, World):
+            whole = self.out / "real" / world.content
+            if not whole.is_dir():
+                raise InputError(
+                    explain(whole, expected="the real tiles with this hash", found="none", fix="Name their folder with --data.")
+                )  # fmt: skip
+            cut_tiles(world, DatasetFolder.open(whole), path)
+        elif world == world.whole:
+            make_world(world, path, workers=max(self.workers, 1))
+        else:
+            keep_images(DatasetFolder.open(self.dataset(world.whole)), path, share=world.images, seed=world.images_seed)
 
     def synthetic(self, synthetic: Synthetic) -> Path:
         """The images of a generator, which is trained where its weights are not here."""
-        from experiments.cells.work import work_on
-
         path, cell = self.out / "synthetic" / synthetic.key, synthetic.generator
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_dir():
-                work_on(self, cell, ())
-                data = self.dataset(cell.world.whole)
-                make_synthetic(self.weights(cell), data, path, samples=synthetic.samples)
+                weights = self.generator(cell)
+                make_synthetic(weights, self.dataset(cell.world.whole), path, samples=synthetic.samples)
         return path
+
+    def generator(self, cell: Cell) -> Path:
+        """The weights of a generator, which is trained where they are not here."""
+        from experiments.cells.work import work_on
+
+        work_on(self, cell, ())
+        return self.weights(cell)
 
     def take_over(self, records: Iterable[Mapping[str, object]]) -> int:
         """Keep records of another place, such as a results.json, as if they had been made here; returns how many."""
@@ -185,4 +209,6 @@ HEADLINE = ("psnr", "ssim", "sam_rad", "miou", "accuracy")
 
 def _short(cell: Cell) -> str:
     own = "" if cell.trains == "generator" else f"{cell.trains} "
+    own += "" if isinstance(cell.world, World) else f"{cell.world.design} {cell.world.fold} "
+    own += "pre-trained " if cell.begins_with is not None else ""
     return own + " ".join(f"{name}={value}" for name, value in cell.options.items())

@@ -16,6 +16,7 @@ from experiments.cells.cell import WEIGHTS, Cell, Config, Question
 from experiments.cells.forest import ForestConfig
 from rsspade.config import TrainingConfig
 from rsspade.data.manifest import DatasetFolder
+from rsspade.evaluation import Evaluation, evaluate, evaluate_baselines
 from rsspade.models import RSSpade
 from segmentation.config import SegmentationConfig
 
@@ -25,8 +26,8 @@ Answer = Callable[[DatasetFolder, Question], dict[str, Any]]
 
 IMAGE_SCORES = (
     "psnr", "ssim", "sam_rad", "mae", "rmse", "ergas", "reflectance", "per_band", "per_class", "clipped", "tiles",
-    "split_sha256",
 )  # fmt: skip
+TILE_SCORES = ("psnr", "ssim", "sam_rad")
 MAP_SCORES = ("miou", "accuracy", "kappa", "mpa", "mf1", "fwiou", "per_class", "pixels", "tiles", "split_sha256")
 """What is kept of an evaluation."""
 
@@ -108,26 +109,30 @@ def answerer(cell: Cell, data: Path, run: Path, accelerator: Accelerator) -> Ans
 
 
 def _ask_generator(weights: Path, accelerator: Accelerator) -> Answer:
-    from rsspade.evaluation import evaluate
-
     model = RSSpade.from_pretrained(weights)
 
     def answer(dataset: DatasetFolder, question: Question) -> dict[str, Any]:
         found = evaluate(
             model, dataset, accelerator, split=question.split, sources=question.sources, with_baselines=False
         )
-        return {name: found.summary[name] for name in IMAGE_SCORES if name in found.summary}
+        return _kept(found, dataset, question)
 
     return answer
 
 
-def _ask_answer(config: AnswerConfig, accelerator: Accelerator) -> Answer:
-    from rsspade.evaluation import evaluate_baselines
+def _kept(found: Evaluation, dataset: DatasetFolder, question: Question) -> dict[str, Any]:
+    kept = {name: found.summary[name] for name in IMAGE_SCORES if name in found.summary}
+    kept["split_sha256"] = str(dataset.info.split.get("sha256", ""))
+    if question.by_tile:
+        kept["by_tile"] = {row["tile"]: {name: row[name] for name in TILE_SCORES} for row in found.per_tile}
+    return kept
 
+
+def _ask_answer(config: AnswerConfig, accelerator: Accelerator) -> Answer:
     def answer(dataset: DatasetFolder, question: Question) -> dict[str, Any]:
-        found = evaluate_baselines(dataset, accelerator, split=question.split)[config.answer]
-        found["split_sha256"] = str(dataset.info.split.get("sha256", ""))
-        return {name: found[name] for name in IMAGE_SCORES if name in found}
+        teacher = DatasetFolder.open(config.data)
+        found = evaluate_baselines(dataset, accelerator, split=question.split, learned_from=teacher)
+        return _kept(found[config.answer], dataset, question)
 
     return answer
 

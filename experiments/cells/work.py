@@ -35,11 +35,11 @@ def work_on(workshop: "Workshop", cell: Cell, questions: Sequence[Question]) -> 
 
 def _train(workshop: "Workshop", cell: Cell) -> Record:
     """Train, or go on training."""
-    made, seen = None, {}
-    if cell.synthetic is not None:
-        made = workshop.synthetic(cell.synthetic)
-        seen = effective(cell.synthetic.generator.config(made, made))
-    config = cell.config(workshop.dataset(cell.world), workshop.folder(cell) / "run", made)
+    made = None if cell.synthetic is None else workshop.synthetic(cell.synthetic)
+    # In full: a run that goes on must have been given the same path, wherever it is called from.
+    first = None if cell.begins_with is None else workshop.generator(cell.begins_with).resolve()
+    seen = {} if cell.rests_on is None else effective(cell.rests_on.config(workshop.out, workshop.out))
+    config = cell.config(workshop.dataset(cell.world), workshop.folder(cell) / "run", made, first)
     start = time.perf_counter()
     trained = trainings.train(cell, config)
     return Record(

@@ -203,7 +203,7 @@ def test_an_answer_without_a_network_is_a_cell_too_and_has_the_scores_of_evaluat
     floor, bound = (Cell(TINY.world, {"answer": name}, "answer") for name in ("class_mean", "oracle"))
     low, high = (record.scores[str(TEST)] for record in workshop.run([floor, bound], [TEST]))
     found = evaluate_baselines(DatasetFolder.open(workshop.dataset(TINY.world)), Accelerator(cpu=True))
-    assert (low["psnr"], high["psnr"]) == (found["class_mean"]["psnr"], found["oracle"]["psnr"])
+    assert (low["psnr"], high["psnr"]) == (found["class_mean"].summary["psnr"], found["oracle"].summary["psnr"])
     assert low["psnr"] + 3 < high["psnr"]
     assert low["per_class"].keys() == high["per_class"].keys()
 

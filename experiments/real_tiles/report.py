@@ -1,0 +1,123 @@
+"""`RESULTS.md` of the real tiles: every tile, the spread over blocks and seeds, and the differences with their intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.cells.cell import Record
+from experiments.cells.statistics import Difference, block_bootstrap, mean_and_spread
+from experiments.cells.tables import difference, number, table
+from experiments.cells.tiles import tile_of
+from experiments.real_tiles.plan import COMPARISONS
+
+__all__ = ["Found", "compare", "gather", "write_report"]
+
+MEASURES: Mapping[str, tuple[str, int]] = {"psnr": ("PSNR (dB)", 2), "ssim": ("SSIM", 4), "sam_rad": ("SAM (rad)", 4)}
+"""Title and digits."""
+
+Found = Mapping[str, Mapping[int, Mapping[str, Mapping[str, float | None]]]]
+"""Arm -> seed -> block -> scores, of all folds of a design together."""
+
+TITLES = {
+    "leave_out": "Leave one tile out",
+    "blocks": "Blocks within tiles",
+}
+
+
+def gather(records: Sequence[tuple[str, int, Record]], question: Mapping[str, str]) -> Found:
+    """From the records of the folds: arm, seed, record; and world -> what its cells were asked."""
+    found: dict[str, dict[int, dict[str, Mapping[str, float | None]]]] = {}
+    for arm, seed, record in records:
+        scores = record.scores[question[record.cell.world.name]]["by_tile"]
+        found.setdefault(arm, {}).setdefault(seed, {}).update(scores)
+    return found
+
+
+def values(found: Found, arm: str, measure: str) -> tuple[list[str], np.ndarray]:
+    """The blocks, and the measure of each: (seeds, blocks), NaN where it is undefined."""
+    seeds = found[arm]
+    blocks = sorted(next(iter(seeds.values())))
+    rows = [[math.nan if (v := own[block][measure]) is None else v for block in blocks] for own in seeds.values()]
+    return blocks, np.array(rows, np.float64)
+
+
+def compare(found: Found, first: str, second: str, measure: str) -> tuple[Difference, list[float]]:
+    """First minus second: over blocks, with its interval, the mean over seeds taken first; and the mean of each seed."""
+    blocks, one = values(found, first, measure)
+    others, two = values(found, second, measure)
+    if blocks != others:
+        raise ValueError(f"{first} and {second} were not scored on the same blocks")
+    apart = one - two  # an answer without a seed is held against every seed
+    known = np.isfinite(apart).all(axis=0)
+    own = apart[:, known]
+    strata = [tile_of(block) for block, is_known in zip(blocks, known, strict=True) if is_known]
+    return block_bootstrap(own.mean(axis=0).tolist(), strata), own.mean(axis=1).tolist()
+
+
+def write_report(path: Path, conclusions: Mapping[str, Any], designs: Mapping[str, Found]) -> None:
+    """Write the tables."""
+    versions = ", ".join(f"{name} {version}" for name, version in conclusions["versions"].items())
+    tiles = conclusions["tiles"]
+    parts = [
+        f"<!-- made by python -m experiments.real_tiles --data DIR --preset {conclusions['preset']} "
+        f"--sources {','.join(conclusions['sources'])} -->\n\n"
+        f"{len(tiles)} tiles in the layout of TerraMesh ({', '.join(tiles)}; hash of their files {conclusions['content']}), "
+        f"{conclusions['tile_size']} px; sources {' + '.join(conclusions['sources'])}; {conclusions['date']}, "
+        f"{conclusions['machine']}, {versions}, commit {conclusions['commit']}, preset `{conclusions['preset']}`.\n\n"
+        "Scores are means over blocks. *Over blocks* is the standard deviation of blocks (each the mean of its seeds), *over "
+        "seeds* that of seeds (each the mean of its blocks). Intervals are 95 %, by resampling blocks within their tiles: they "
+        "say what other blocks of these tiles would give, and nothing about other tiles.\n"
+    ]  # fmt: skip
+    for design, found in designs.items():
+        if found:
+            parts += [f"## {TITLES[design]}\n", _scores(found), _tiles(found), _differences(found)]
+    path.write_text("\n".join(parts), encoding="utf-8")
+    print(f"Wrote {path}")
+
+
+def _scores(found: Found) -> str:
+    rows = []
+    for arm in found:
+        cells = []
+        for measure, (_, digits) in MEASURES.items():
+            _, own = values(found, arm, measure)
+            over_seeds = mean_and_spread(np.nanmean(own, axis=1).tolist())[1]
+            over_blocks = mean_and_spread([v for v in own.mean(axis=0).tolist() if math.isfinite(v)])[1]
+            form = f".{digits}f"
+            cells += [f"{np.nanmean(own):{form}}", number(over_blocks, form), number(over_seeds, form)]
+        rows.append([arm, *cells])
+    head = [text for title, _ in MEASURES.values() for text in (title, "over blocks", "over seeds")]
+    blocks, own = values(found, next(iter(found)), "psnr")
+    return f"{len(blocks)} blocks, {len(own)} seeds.\n\n" + table(["", *head], rows)
+
+
+def _tiles(found: Found) -> str:
+    rows = []
+    names = sorted({tile_of(block) for block in values(found, next(iter(found)), "psnr")[0]})
+    for tile in names:
+        for arm in found:
+            cells = []
+            for measure, (_, digits) in MEASURES.items():
+                blocks, own = values(found, arm, measure)
+                inside = [n for n, block in enumerate(blocks) if tile_of(block) == tile]
+                each = np.nanmean(own[:, inside], axis=1).tolist()
+                spread = mean_and_spread(each)[1]
+                cells.append(f"{np.mean(each):.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}"))
+            rows.append([tile, arm, *cells])
+    titles = [title for title, _ in MEASURES.values()]
+    return "Every tile, mean ± standard deviation over seeds:\n\n" + table(["tile", "", *titles], rows)
+
+
+def _differences(found: Found) -> str:
+    rows = []
+    for first, second in COMPARISONS:
+        cells = []
+        for measure, (_, digits) in MEASURES.items():
+            whole, seeds = compare(found, first, second, measure)
+            cells += [difference(whole, digits), f"{min(seeds):+.{digits}f} … {max(seeds):+.{digits}f}"]
+        rows.append([f"{first} − {second}", *cells])
+    head = [text for title, _ in MEASURES.values() for text in (title, "seeds, lowest … highest")]
+    return "Differences with their intervals over blocks:\n\n" + table(["", *head], rows)
