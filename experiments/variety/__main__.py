@@ -1,103 +1,72 @@
-"""`python -m experiments.variety`: three sources of variety, trained alike, and what their draws are worth."""
+"""`python -m experiments.variety`: where variety comes from, and whether the default generator's keeps what is asked of it.
+
+Parts: `arms` (three sources of variety in a small generator), `seeds` (the default generator with several seeds, as cells
+that resume). Without --part both run; results.json keeps what the other part found.
+"""
 
 import argparse
+import dataclasses
 import json
-import tempfile
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
-
+from experiments.cells.cell import Record, World
 from experiments.cells.machine import commit, machine
-from experiments.variety.training import ARMS, NOISE_CHANNELS, Trained, add_noise, train
-from rsspade.channels import Scaling, decode_optical
-from rsspade.cli import main as rsspade
-from rsspade.data.collate import collate_samples
-from rsspade.data.manifest import DatasetFolder
-from rsspade.data.torch_dataset import TileDataset
-from rsspade.metrics import ImageScores, SampleScores
-from rsspade.models.noise import NoiseField
-from rsspade.models.variety import Noise, fields_of_samples, noise_of_field, residuals_of_samples
-from rsspade.training.batches import to_device
+from experiments.cells.results import add_options, open_workshop, write_results
+from experiments.variety.arms import SAMPLES, Size, compare_arms
+from experiments.variety.seeds import cells, criteria_table, draw_scores
+
+PARTS = ("arms", "seeds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """How large: of the arms, and of the default generator."""
+
+    arms: Size
+    world: World
+    steps: int
+    seeds: tuple[int, ...] = (0, 1, 2)
+    smaller: Mapping[str, Any] = field(default_factory=dict)
+
 
 PRESETS = {
-    "toy": {"scenes": 3, "num_steps": 2, "crop": 64, "width": 4, "seeds": 1},
-    "cpu": {"scenes": 8, "num_steps": 300, "crop": 64, "width": 8, "seeds": 1},
-}
-SAMPLES = 8
+    "toy": Preset(
+        arms=Size(scenes=3, steps=2, crop=64, width=4, seeds=1),
+        world=World(scenes=3, tile_size=64, scene_size=128), steps=2, seeds=(0, 1),
+        smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2},
+    ),
+    "cpu": Preset(arms=Size(scenes=8, steps=300, crop=64, width=8, seeds=1), world=World(scenes=24), steps=700),
+    "gpu": Preset(arms=Size(scenes=24, steps=3000, crop=128, width=16, seeds=3), world=World(scenes=96), steps=10_000),
+}  # fmt: skip
 
 
-@torch.no_grad()
-def draw(trained: Trained, tiles: TileDataset, sample: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
-    """The image without noise (B, C, H, W) and draws (S, B, C, H, W), in channels."""
-    batch = to_device(sample, torch.device("cpu"), sources=tiles.sources, scaling=Scaling(), scheme=tiles.scheme)
-    noise_is_input = trained.config.variety_width == 0
-    names, size = [tiles.rows[n].tile for n in sample.tile.tolist()], (batch.valid.shape[-2], batch.valid.shape[-1])
-    numbers = range(SAMPLES) if noise_is_input else fields_of_samples(range(SAMPLES))
-    fields = [[NoiseField(0, name=name, number=n) for name in names] for n in numbers]
-    if noise_is_input:
-        windows = [
-            torch.stack([torch.from_numpy(f.window(0, 0, 0, *size, NOISE_CHANNELS)) for f in own]) for own in fields
-        ]
-        makings = [add_noise(batch, noise) for noise in (torch.zeros_like(windows[0]), *windows)]
-        image, *draws = (trained.network(b.conditions, b.present) for b in makings)
-        return image, torch.stack(draws)
-    depth = trained.config.depth
-    noise = Noise([torch.stack([noise_of_field(f, (0, 0), size, depth) for f in own]) for own in fields], size)
-    image, *drawn = trained.network(batch.conditions, batch.present, None, noise)
-    return image, (image[:, None] + residuals_of_samples(*drawn, range(SAMPLES))).movedim(1, 0)
-
-
-def score(trained: Trained, tiles: TileDataset) -> dict[str, float | None]:
-    """The scores of all arms on all tiles of a split."""
-    of_image, of_mean, of_one, of_all = *(ImageScores(tiles.optical_bands) for _ in range(3)), SampleScores()
-    for sample in DataLoader(tiles, 8, collate_fn=collate_samples):
-        image, draws = (decode_optical(x, Scaling()) for x in draw(trained, tiles, sample))
-        where = {"valid": sample.optical_valid, "tile": sample.tile}
-        for scores, made in ((of_image, image), (of_mean, draws.mean(dim=0)), (of_one, draws[0])):
-            scores.add(made, sample.optical, **where)
-        of_all.add(draws, sample.optical, **where)
-    drawn = of_all.compute()
-    one = of_one.compute()
-    found = {"psnr": of_image.compute()["psnr"], "psnr_of_mean": of_mean.compute()["psnr"], "psnr_of_one": one["psnr"]}
-    wanted = ("pairwise_distance", "spread_rmse_ratio", "rank_correlation")
-    return (
-        found | {"ssim_of_one": one["ssim"], "sam_deg_of_one": one["sam_deg"]} | {name: drawn[name] for name in wanted}
-    )
-
-
-def main() -> int:
-    """Train and score every arm with every seed."""
+def main() -> None:
+    """Run the parts that are asked for and write down what they found."""
     parser = argparse.ArgumentParser(prog="python -m experiments.variety", description=__doc__)
-    parser.add_argument("--preset", choices=PRESETS, default="cpu")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of results.json (%(default)s)")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this part")
+    parser.add_argument("--results", type=Path, help="folder of results.json (default: that of --out)")
+    add_options(parser)
     options = parser.parse_args()
-    preset, rows = PRESETS[options.preset], []
-    with tempfile.TemporaryDirectory() as folder:
-        world = Path(folder) / "world"
-        if rsspade(["world", str(world), "--scenes", str(preset["scenes"]), "--tile-size", "128", "--seed", "1"]) != 0:
-            return 1
-        data = DatasetFolder.open(world)
-        tiles = TileDataset(data, split="test", sources=("s1", "lulc", "dem"), random_crops=False)
-        kept = {name: value for name, value in preset.items() if name in ("num_steps", "crop", "width")}
-        for seed in range(preset["seeds"]):
-            for arm in ARMS:
-                began = time.process_time()
-                trained = train(arm, data, seed=seed, **kept)
-                seconds = time.process_time() - began
-                rows.append({"arm": arm, "seed": seed, "cpu_seconds": round(seconds, 1), **score(trained, tiles)})
-                shown = ", ".join(f"{k} {v:.3f}" for k, v in rows[-1].items() if isinstance(v, float))
-                print(f"{arm}, seed {seed}: {shown}", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "commit": commit()}
-    content = {**made, "preset": options.preset, **preset, "samples": SAMPLES, "rows": rows}
-    (options.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"Wrote {options.out / 'results.json'}")
-    return 0
+    workshop, preset = open_workshop(options), PRESETS[options.preset]
+    path = (options.results or workshop.out / "variety") / "results.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    records = [Record(**cell) for cell in content.pop("cells", [])]
+    made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "commit": commit(), "preset": options.preset}
+    if "arms" in (options.part or PARTS):
+        size = dataclasses.asdict(preset.arms)
+        content["arms"] = {**made, **size, "samples": SAMPLES, "rows": compare_arms(preset.arms)}
+    if "seeds" in (options.part or PARTS):
+        trained = cells(preset.world, preset.steps, preset.seeds, preset.smaller)
+        records, rows = draw_scores(workshop, trained)
+        content["seeds"] = {**made, "samples": SAMPLES, "rows": rows}
+        print(criteria_table(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_results(path, content, records)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
