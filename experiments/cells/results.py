@@ -12,6 +12,9 @@ from rsspade.data.geotiff import write_bytes_atomically
 
 __all__ = ["add_options", "open_workshop", "write_results"]
 
+MEASURED = ("step_times", "image_costs")
+"""What is measured once and kept beside the cells, in files of these names."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that all experiments on cells share."""
@@ -36,9 +39,10 @@ def open_workshop(options: argparse.Namespace) -> Workshop:
     for path in options.reuse:
         content = json.loads(path.read_text(encoding="utf-8"))
         taken = workshop.take_over(content["cells"])
-        times = workshop.out / "step_times.json"
-        if "step_times" in content and not times.is_file():
-            times.write_text(json.dumps(content["step_times"], indent=1) + "\n", encoding="utf-8")
+        for name in MEASURED:
+            kept = workshop.out / f"{name}.json"
+            if name in content and not kept.is_file():
+                kept.write_text(json.dumps(content[name], indent=1) + "\n", encoding="utf-8")
         print(f"{path}: {taken} of {len(content['cells'])} cells taken over")
     return workshop
 

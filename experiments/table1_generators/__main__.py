@@ -1,11 +1,11 @@
 """`python -m experiments.table1_generators`: learning rates, then the confirmation, then what the adversarial loss does.
 
 Parts: `rates` (each model's best rate, on the val split), `cost` (equal cost, test split, fresh seeds), `steps` (equal steps),
-`adversarial` (the winner with and without). Without --part all of them run, in this order.
+`adversarial` (rs_spade with and without). Without --part all of them run, in this order. The tables hold all that is there,
+whatever was asked for in this call.
 """
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +16,9 @@ from experiments.cells.machine import machine
 from experiments.cells.results import add_options, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.step_time import step_times
+from experiments.speed.models import best_device
+from experiments.table1_generators.costs import image_costs
+from experiments.table1_generators.figure import draw_tiles
 from experiments.table1_generators.plan import PRESETS, Preset, models
 from experiments.table1_generators.report import write_report
 
@@ -58,51 +61,68 @@ def find_rates(workshop: Workshop, preset: Preset, times: Mapping[str, float]) -
     return chosen, records
 
 
-def confirm(workshop: Workshop, preset: Preset, cells: Mapping[str, Cell]) -> dict[str, list[Record]]:
-    """Each cell with every fresh seed, on the test split; seed by seed, so that an early end leaves whole pairs."""
-    pairs = [(name, cell.with_(seed=seed)) for seed in preset.seeds for name, cell in cells.items()]
-    records = workshop.run([cell for _, cell in pairs], [TEST])
+def arms(preset: Preset, rates: Mapping[str, float], times: Mapping[str, float]) -> dict[str, dict[str, Cell]]:
+    """Part -> arm -> cell, still without a seed; the first arm of a part is held against the others."""
+    base = {name: cell.with_(lr=rates[name]) for name, cell in models(preset).items()}
+    plain = base["rs_spade"].with_(steps=preset.steps)
+    return {
+        "cost": {name: cell.with_(steps=affordable(preset.seconds, times[name])) for name, cell in base.items()},
+        "steps": {name: cell.with_(steps=preset.steps) for name, cell in base.items() if name != "spade"},
+        "adversarial": {"without": plain, "with": plain.with_(loss__adversarial=0.02)},
+    }
+
+
+def confirm(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int]) -> None:
+    """Train each cell with every seed; seed by seed, so that an early end leaves whole pairs."""
+    workshop.run([cell.with_(seed=seed) for seed in seeds for cell in cells.values()], [TEST])
+
+
+def collect(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int]) -> dict[str, list[Record]]:
+    """What is finished, of the seeds that all arms have; empty where there is none."""
     found: dict[str, list[Record]] = {name: [] for name in cells}
-    for (name, _), record in zip(pairs, records, strict=True):
-        found[name].append(record)
-    return found
+    for seed in seeds:
+        records = {name: workshop.finished(cell.with_(seed=seed), [TEST]) for name, cell in cells.items()}
+        for name, record in records.items():
+            if record is not None and all(records.values()):
+                found[name].append(record)
+    return found if all(found.values()) else {}
 
 
 def main() -> None:
-    """Run the parts that are asked for and write down what they found."""
+    """Run the parts that are asked for; write down what is there of all."""
     parser = argparse.ArgumentParser(prog="python -m experiments.table1_generators", description=__doc__)
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
     parser.add_argument("--seeds", type=int, metavar="N", help="only the first N fresh seeds, to stop early")
-    parser.add_argument("--results", type=Path, help="folder of results.json and RESULTS.md (default: that of --out)")
+    parser.add_argument("--results", type=Path, help="folder of tables and figure (default: that of --out)")
     add_options(parser)
     options = parser.parse_args()
     workshop, preset = open_workshop(options), PRESETS[options.preset]
-    preset = dataclasses.replace(preset, seeds=preset.seeds[: options.seeds])
-    parts = options.part or PARTS
-    times = step_times(workshop, {name: cell.with_(lr=1e-3, seed=0) for name, cell in models(preset).items()})
+    unseeded = {name: cell.with_(lr=1e-3, seed=0) for name, cell in models(preset).items()}
+    times, costs = step_times(workshop, unseeded), image_costs(workshop, unseeded)
     rates, records = find_rates(workshop, preset, times)
-    base = {name: cell.with_(lr=rates[name]) for name, cell in models(preset).items()}
-    groups: dict[str, dict[str, list[Record]]] = {}
-    if "cost" in parts:
-        cost = {name: cell.with_(steps=affordable(preset.seconds, times[name])) for name, cell in base.items()}
-        groups["cost"] = confirm(workshop, preset, cost)
-    if "steps" in parts:
-        groups["steps"] = confirm(
-            workshop, preset, {n: c.with_(steps=preset.steps) for n, c in base.items() if n != "spade"}
-        )
-    if "adversarial" in parts:
-        plain = base["rs_spade"].with_(steps=preset.steps)
-        pairs = {"without": plain, "with": plain.with_(loss__adversarial=0.02)}
-        groups["adversarial"] = confirm(workshop, preset, pairs)
-    everything = [*records, *(r for group in groups.values() for found in group.values() for r in found)]
+    cells = arms(preset, rates, times)
+    for part in options.part or PARTS:
+        if part in cells:
+            confirm(workshop, cells[part], preset.seeds[: options.seeds])
+    groups = {part: collect(workshop, own, preset.seeds) for part, own in cells.items()}
+    answers = {
+        n: workshop.run([Cell(preset.world, {"answer": n}, "answer")], [TEST])[0] for n in ("class_mean", "oracle")
+    }
     conclusions: dict[str, Any] = {
         "experiment": "table1_generators", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
-        "step_times": times, "rates": rates,
+        "tile_size": preset.world.tile_size, "device": best_device().type, "step_times": times, "image_costs": costs, "rates": rates,
     }  # fmt: skip
     folder = options.results or workshop.out / "table1_generators"
     folder.mkdir(parents=True, exist_ok=True)
+    everything = [
+        *records,
+        *answers.values(),
+        *(r for group in groups.values() for found in group.values() for r in found),
+    ]
     write_results(folder / "results.json", conclusions, everything)
-    write_report(folder / "RESULTS.md", conclusions, records, groups)
+    shown = {name: cell.with_(seed=preset.seeds[0]) for name, cell in cells["cost"].items()}
+    drawn = draw_tiles(folder / "tiles.png", workshop, shown)
+    write_report(folder / "RESULTS.md", conclusions, records, groups, answers, figure=drawn)
 
 
 if __name__ == "__main__":

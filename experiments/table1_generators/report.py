@@ -1,6 +1,6 @@
-"""`RESULTS.md` of the comparison: tables with their spread, and the differences that the seeds can tell."""
+"""`RESULTS.md` of the comparison: tables with their spread, the paper's beside them, and the differences that seeds can tell."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,84 +10,95 @@ from experiments.cells.tables import difference, spread, table
 
 __all__ = ["write_report"]
 
-MEASURES: Mapping[str, tuple[str, int, Callable[[Mapping[str, Any]], float]]] = {
-    "psnr": ("PSNR (dB)", 2, lambda scores: float(scores["psnr"])),
-    "ssim": ("SSIM", 4, lambda scores: float(scores["ssim"])),
-    "sam": ("SAM (rad)", 4, lambda scores: float(scores["sam_rad"])),
-}
+MEASURES: Mapping[str, tuple[str, str, int]] = {
+    "psnr": ("PSNR (dB)", "psnr", 2), "ssim": ("SSIM", "ssim", 4), "sam": ("SAM (rad)", "sam_rad", 4),
+}  # fmt: skip
+"""Measure -> title, key in a record, digits."""
 TITLES = {
     "cost": "Equal cost",
     "steps": "Equal steps",
     "adversarial": "With and without the adversarial loss, equal steps",
 }
+PAPER: Mapping[str, tuple[float, float, float]] = {"RS-SPADE": (23.14, 0.84, 0.19), "Pix2pix": (18.84, 0.62, 0.23)}
+"""Table 1 of the RS-SPADE paper: PSNR, SSIM, SAM."""
+PAPER_DATA = (
+    "Its numbers are of its authors' own data (15 000 pairs of Sentinel-2, Sentinel-1, Dynamic World and Copernicus DEM), one "
+    "training each: only the difference of its two rows can be held against ours."
+)
+Groups = Mapping[str, Mapping[str, Sequence[Record]]]
 
 
-def values(records: Sequence[Record], measure: str) -> list[float]:
+def values(records: Sequence[Record], measure: str, question: Question = Question("test")) -> list[float]:  # noqa: B008
     """A measure of each record."""
-    read = MEASURES[measure][2]
-    return [read(record.scores[str(Question("test"))]) for record in records]
+    return [float(record.scores[str(question)][MEASURES[measure][1]]) for record in records]
 
 
 def write_report(
     path: Path,
     conclusions: Mapping[str, Any],
     rates: Sequence[Record],
-    groups: Mapping[str, Mapping[str, Sequence[Record]]],
+    groups: Groups,
+    answers: Mapping[str, Record],
+    *,
+    figure: bool,
 ) -> None:
-    """Write the tables."""
+    """Write the tables.
+
+    Args:
+        path: Of the file.
+        conclusions: What `results.json` says beside the cells.
+        rates: The cells of the search for learning rates.
+        groups: Part -> arm -> its cells.
+        answers: The class-mean image and the oracle.
+        figure: Whether there is one.
+    """
+    (first,) = {record.world["scenes"] for record in answers.values()}
     head = (
         f"<!-- made by python -m experiments.table1_generators --preset {conclusions['preset']} -->\n\n"
-        f"Built-in world, {conclusions['date']}, {conclusions['machine']}, preset `{conclusions['preset']}`.\n"
+        f"Built-in world of {first} scenes, {conclusions['date']}, {conclusions['machine']}, preset "
+        f"`{conclusions['preset']}`. Mean ± standard deviation over seeds.\n"
     )
-    parts = [head, _costs(conclusions), _rates(rates)]
-    parts += [_group(TITLES[name], group) for name, group in groups.items()]
+    parts = [head, *(_group(TITLES[name], group, answers) for name, group in groups.items() if group)]
+    parts += [_paper(groups), _costs(conclusions, groups), _rates(rates)]
+    parts += ["## The same tiles\n\n![test tiles, as each model paints them](tiles.png)\n"] if figure else []
     path.write_text("\n".join(parts), encoding="utf-8")
     print(f"Wrote {path}")
 
 
-def _costs(conclusions: Mapping[str, Any]) -> str:
-    times = conclusions["step_times"]
-    rows = [[name, f"{1e3 * t:.0f}", f"{t / times['pix2pix']:.2f}"] for name, t in times.items()]
-    return "## Cost of a step\n\n" + table(["model", "ms, median, one thread", "in steps of pix2pix"], rows)
-
-
-def _rates(records: Sequence[Record]) -> str:
-    rows = []
-    for record in records:
-        scores = record.scores["val s1+lulc+dem"]
-        rows.append(
-            [record.options["model"], f"{record.options['lr']:g}", str(record.options["steps"]),
-             *(f"{read(scores):.{digits}f}" for _, digits, read in MEASURES.values())]
-        )  # fmt: skip
-    titles = [title for title, _, _ in MEASURES.values()]
-    return "## Learning rates (val split, one seed, a third of the budget)\n\n" + table(
-        ["model", "rate", "steps", *titles], rows
-    )
-
-
-def _group(title: str, group: Mapping[str, Sequence[Record]]) -> str:
-    rows = []
+def _group(title: str, group: Mapping[str, Sequence[Record]], answers: Mapping[str, Record]) -> str:
+    ends = [values([answers[name]], "psnr")[0] for name in ("class_mean", "oracle")]
+    rows = [["*class-mean image*", "–", "–", *_scores([answers["class_mean"]]), "0 %", "–"]]
     for name, records in group.items():
-        first = records[0]
-        cells = [spread(values(records, m), digits) for m, (_, digits, _) in MEASURES.items()]
-        rows.append([name, str(first.options["steps"]), f"{first.parameters / 1e6:.2f} M", *cells, str(len(records))])
-    titles = [title for title, _, _ in MEASURES.values()]
-    text = f"## {title} (test split, mean ± standard deviation over seeds)\n\n"
-    text += table(["model", "steps", "parameters", *titles, "seeds"], rows)
-    names = list(group)
-    against = []
-    for rival in names[1:]:
+        way = (sum(values(records, "psnr")) / len(records) - ends[0]) / (ends[1] - ends[0])
+        rows.append(
+            [name, str(records[0].options["steps"]), _millions(records[0]), *_scores(records), f"{way:.0%}".replace("%", " %"),
+             str(len(records))]
+        )  # fmt: skip
+    rows.append(["*oracle*", "–", "–", *_scores([answers["oracle"]]), "100 %", "–"])
+    head = ["model", "steps", "parameters", *(m[0] for m in MEASURES.values()), "of the way, PSNR", "seeds"]
+    return f"## {title} (test split)\n\n" + table(head, rows) + "\n" + _differences(group)
+
+
+def _scores(records: Sequence[Record]) -> list[str]:
+    return [spread(values(records, name), digits) for name, (_, _, digits) in MEASURES.items()]
+
+
+def _millions(record: Record) -> str:
+    return f"{record.parameters / 1e6:.2f} M"
+
+
+def _differences(group: Mapping[str, Sequence[Record]]) -> str:
+    first, *rivals = group
+    rows = []
+    for rival in rivals:
         found = [
-            difference(
-                paired_difference(values(group[names[0]], m), values(group[rival], m)),
-                digits + (m == "psnr"),
-            )
-            for m, (_, digits, _) in MEASURES.items()
-        ]
-        ratios = [_ratio(group[names[0]], group[rival], m) for m in ("ssim", "sam")]
-        against.append([f"{names[0]} − {rival}", *found, *ratios])
-    text += "\nDifferences, paired by seed, with 95 % interval, and ratios of what is missing:\n\n"
-    return text + table(["", *titles, "1−SSIM, ratio", "SAM, ratio"], against)
+            difference(paired_difference(values(group[first], name), values(group[rival], name)), digits + (name == "psnr"))
+            for name, (_, _, digits) in MEASURES.items()
+        ]  # fmt: skip
+        ratios = [_ratio(group[first], group[rival], name) for name in ("ssim", "sam")]
+        rows.append([f"{first} − {rival}", *found, *ratios])
+    text = "Differences, paired by seed, with 95 % interval, and ratios of what is missing:\n\n"
+    return text + table(["", *(m[0] for m in MEASURES.values()), "1−SSIM, ratio", "SAM, ratio"], rows)
 
 
 def _ratio(first: Sequence[Record], second: Sequence[Record], measure: str) -> str:
@@ -96,3 +107,49 @@ def _ratio(first: Sequence[Record], second: Sequence[Record], measure: str) -> s
     if measure == "ssim":
         one, two = [1 - v for v in one], [1 - v for v in two]
     return f"{sum(one) / sum(two):.3f}"
+
+
+def _paper(groups: Groups) -> str:
+    """The paper's Table 1, and its difference beside ours."""
+    rows = [[name, *(f"{value:.2f}" for value in found), "the paper's"] for name, found in PAPER.items()]
+    own = [a - b for a, b in zip(*PAPER.values(), strict=True)]
+    rows.append(["RS-SPADE − Pix2pix", *(f"{value:+.2f}" for value in own), "the paper's"])
+    for part in ("cost", "steps"):
+        group = groups.get(part, {})
+        if {"rs_spade", "pix2pix"} <= group.keys():
+            found = [
+                difference(paired_difference(values(group["rs_spade"], name), values(group["pix2pix"], name)), digits)
+                for name, (_, _, digits) in MEASURES.items()
+            ]
+            rows.append(["rs_spade − pix2pix", *found, f"built-in world, {TITLES[part].lower()}"])
+    head = ["", *(title for title, _, _ in MEASURES.values()), "data"]
+    return "## Beside the paper's Table 1\n\n" + PAPER_DATA + "\n\n" + table(head, rows)
+
+
+def _costs(conclusions: Mapping[str, Any], groups: Groups) -> str:
+    """Parameters, times and memory; in brackets, times those of pix2pix."""
+    times, costs = conclusions["step_times"], conclusions["image_costs"]
+    made = {name: records[0] for group in groups.values() for name, records in group.items()}
+    rows = []
+    for name, own in costs.items():
+        base, size = costs["pix2pix"], f"{conclusions['tile_size']} px"
+        rows.append(
+            [name, _millions(made[name]) if name in made else "–", f"{1e3 * times[name]:.0f} ({times[name] / times['pix2pix']:.2f})",
+             f"{1e3 * own['seconds']:.1f} ({own['seconds'] / base['seconds']:.2f})", f"{own['training_megabytes']:.0f}",
+             f"{own['megabytes']:.0f}"]
+        )  # fmt: skip
+    text = (
+        f"By turns in one process, one thread, on {conclusions['device']}, medians; in brackets, times pix2pix, which is what another machine can be held "
+        "against. Memory is what training or making an image takes beyond Python, its libraries and the data.\n\n"
+    )
+    head = ["model", "parameters", "ms per training step", f"ms per image of {size}", "MB, training", "MB, an image"]
+    return "## Cost\n\n" + text + table(head, rows)
+
+
+def _rates(records: Sequence[Record]) -> str:
+    rows = []
+    for record in records:
+        own = (f"{values([record], name, Question('val'))[0]:.{digits}f}" for name, (_, _, digits) in MEASURES.items())
+        rows.append([record.options["model"], f"{record.options['lr']:g}", str(record.options["steps"]), *own])
+    head = ["model", "rate", "steps", *(title for title, _, _ in MEASURES.values())]
+    return "## Learning rates (val split, one seed, a third of the budget)\n\n" + table(head, rows)

@@ -1,6 +1,7 @@
 """`python -m experiments.table2_sources`: every subset of the sources, by models of its own and by one for all.
 
-Parts: `one` (the model for all subsets), `alone` (a model per subset). Without --part both run.
+Parts: `one` (the model for all subsets), `alone` (a model per subset). Without --part both run. The tables hold all that is
+there, whatever was asked for in this call.
 """
 
 import argparse
@@ -8,42 +9,63 @@ import itertools
 import time
 from pathlib import Path
 
-from experiments.cells.cell import Question, Record
+from experiments.cells.cell import Cell, Question
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, open_workshop, write_results
-from experiments.table2_sources.plan import PRESETS, SUBSETS, alone, one_for_all
-from experiments.table2_sources.report import write_report
+from experiments.cells.runner import Workshop
+from experiments.table2_sources.figure import draw_tiles
+from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, one_for_all
+from experiments.table2_sources.report import Found, write_report
 
 PARTS = ("one", "alone")
+QUESTIONS = {subset: Question("test", subset) for subset in SUBSETS}
+
+
+def train(workshop: Workshop, preset: Preset, part: str) -> None:
+    """A part with all seeds, seed by seed, so that an early end leaves whole tables."""
+    if part == "one":
+        workshop.run([one_for_all(preset).with_(seed=seed) for seed in preset.seeds], list(QUESTIONS.values()))
+        return
+    pairs = itertools.product(preset.seeds, QUESTIONS.items())
+    workshop.run_all([(alone(preset, subset).with_(seed=seed), [asked]) for seed, (subset, asked) in pairs])
+
+
+def collect(workshop: Workshop, preset: Preset) -> Found:
+    """What is finished: subset -> seed -> record of the model of its own; the one for all under the key ()."""
+    found: Found = {}
+    for seed in preset.seeds:
+        requests = {subset: (alone(preset, subset), [asked]) for subset, asked in QUESTIONS.items()}
+        for key, (cell, asked) in {**requests, (): (one_for_all(preset), list(QUESTIONS.values()))}.items():
+            record = workshop.finished(cell.with_(seed=seed), asked)
+            if record is not None:
+                found.setdefault(key, {})[seed] = record
+    return found
 
 
 def main() -> None:
-    """Run what is asked for; the tables need both parts."""
+    """Run what is asked for; write down what is there."""
     parser = argparse.ArgumentParser(prog="python -m experiments.table2_sources", description=__doc__)
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part")
-    parser.add_argument("--results", type=Path, help="folder of results.json and RESULTS.md (default: that of --out)")
+    parser.add_argument("--results", type=Path, help="folder of tables and figure (default: that of --out)")
     add_options(parser)
     options = parser.parse_args()
     workshop, preset = open_workshop(options), PRESETS[options.preset]
-    parts = options.part or PARTS
-    questions = [Question("test", subset) for subset in SUBSETS]
-    one: list[Record] = []
-    own: dict[tuple[str, ...], list[Record]] = {subset: [] for subset in SUBSETS}
-    if "one" in parts:
-        one = workshop.run([one_for_all(preset).with_(seed=seed) for seed in preset.seeds], questions)
-    if "alone" in parts:
-        pairs = list(itertools.product(preset.seeds, zip(SUBSETS, questions, strict=True)))  # seed by seed
-        found = workshop.run_all([(alone(preset, s).with_(seed=seed), [q]) for seed, (s, q) in pairs])
-        for (_, (subset, _)), record in zip(pairs, found, strict=True):
-            own[subset].append(record)
+    for part in options.part or PARTS:
+        train(workshop, preset, part)
+    found = collect(workshop, preset)
+    answers = {
+        name: workshop.run([Cell(preset.world, {"answer": name}, "answer")], [Question("test")])[0]
+        for name in ("class_mean", "oracle")
+    }
     conclusions = {
         "experiment": "table2_sources", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
     }  # fmt: skip
     folder = options.results or workshop.out / "table2_sources"
     folder.mkdir(parents=True, exist_ok=True)
-    write_results(folder / "results.json", conclusions, [*one, *(r for found in own.values() for r in found)])
-    if one and all(own.values()):
-        write_report(folder / "RESULTS.md", conclusions, one, own)
+    everything = [*answers.values(), *(record for records in found.values() for record in records.values())]
+    write_results(folder / "results.json", conclusions, everything)
+    drawn = draw_tiles(folder / "tiles.png", workshop, preset)
+    write_report(folder / "RESULTS.md", conclusions, found, answers, figure=drawn)
 
 
 if __name__ == "__main__":

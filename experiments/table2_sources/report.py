@@ -1,5 +1,6 @@
-"""`RESULTS.md` of the comparison of sources."""
+"""`RESULTS.md` of the comparison of sources: every subset, the one model for all, the paper's order, the classes, the towns."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,69 +8,164 @@ from typing import Any
 import numpy as np
 
 from experiments.cells.cell import Question, Record
-from experiments.cells.tables import spread, table
+from experiments.cells.statistics import paired_difference
+from experiments.cells.tables import difference, spread, table
+from experiments.table2_sources.towns import towns
 
-__all__ = ["write_report"]
+__all__ = ["Found", "write_report"]
 
-PAPER = {
-    ("s1",): 18.83, ("lulc",): 20.77, ("s1", "lulc"): 21.10, ("lulc", "dem"): 21.36, ("s1", "dem"): 21.89,
-    ("s1", "lulc", "dem"): 23.14,
+Subset = tuple[str, ...]
+Found = dict[Subset, dict[int, Record]]
+"""Subset -> seed -> record of the model of its own; the one for all under the key ()."""
+
+PAPER: Mapping[Subset, tuple[float, float, float]] = {
+    ("s1",): (18.83, 0.76, 0.25), ("lulc",): (20.77, 0.80, 0.21), ("s1", "lulc"): (21.10, 0.80, 0.22),
+    ("lulc", "dem"): (21.36, 0.81, 0.21), ("s1", "dem"): (21.89, 0.82, 0.20), ("s1", "lulc", "dem"): (23.14, 0.84, 0.19),
 }  # fmt: skip
-"""PSNR in Table 2 of the RS-SPADE paper, on its own data: only the order can be compared."""
+"""PSNR, SSIM and SAM in Table 2 of the RS-SPADE paper, on its own data: only the order can be compared."""
 
 LIMIT_DB = 0.5
 """How far the one model may lie below a model of its own."""
 
 
-def values(records: Sequence[Record], subset: tuple[str, ...], measure: str) -> list[float]:
-    """A measure of each record on a subset of the sources."""
+def named(subset: Subset) -> str:
+    """For a table."""
+    return " + ".join(subset)
+
+
+def values(records: Mapping[int, Record], subset: Subset, measure: str, seeds: Sequence[int] = ()) -> list[float]:
+    """A measure of each record on a subset of the sources, in the order of seeds."""
     question = str(Question("test", subset))
-    return [float(record.scores[question][measure]) for record in records]
+    return [float(records[seed].scores[question][measure]) for seed in seeds or sorted(records)]
 
 
 def write_report(
-    path: Path,
-    conclusions: Mapping[str, Any],
-    one: Sequence[Record],
-    own: Mapping[tuple[str, ...], Sequence[Record]],
+    path: Path, conclusions: Mapping[str, Any], found: Found, answers: Mapping[str, Record], *, figure: bool
 ) -> None:
     """Write the tables."""
+    own, one = {subset: records for subset, records in found.items() if subset}, found.get((), {})
+    scenes = answers["oracle"].world["scenes"]
     head = (
         f"<!-- made by python -m experiments.table2_sources --preset {conclusions['preset']} -->\n\n"
-        f"Built-in world, {conclusions['date']}, {conclusions['machine']}, preset `{conclusions['preset']}`, "
-        f"{len(one)} seeds, test split, mean ± standard deviation over seeds.\n"
+        f"Built-in world of {scenes} scenes, {conclusions['date']}, {conclusions['machine']}, preset "
+        f"`{conclusions['preset']}`, test split. Mean ± standard deviation over seeds; differences are paired by seed, with "
+        "95 % interval.\n"
     )
-    path.write_text("\n".join([head, _subsets(one, own), _classes(own)]), encoding="utf-8")
+    parts = [head, _subsets(own, one, answers), _one_for_all(own, one), _order(own), _classes(own), towns(own)]
+    parts += ["## The same tiles\n\n![test tiles from every subset](tiles.png)\n"] if figure else []
+    path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     print(f"Wrote {path}")
 
 
-def _subsets(one: Sequence[Record], own: Mapping[tuple[str, ...], Sequence[Record]]) -> str:
-    rows = []
-    order = sorted(own, key=lambda subset: float(np.mean(values(own[subset], subset, "psnr"))))
-    for subset in order:
-        alone, shared = own[subset], one
-        gap = float(np.mean(values(shared, subset, "psnr")) - np.mean(values(alone, subset, "psnr")))
-        rows.append(
-            [" + ".join(subset), spread(values(alone, subset, "psnr"), 2), spread(values(alone, subset, "ssim"), 4),
-             spread(values(alone, subset, "sam_rad"), 4), spread(values(shared, subset, "psnr"), 2),
-             spread(values(shared, subset, "ssim"), 4), spread(values(shared, subset, "sam_rad"), 4),
-             f"{gap:+.2f}" + ("" if gap >= -LIMIT_DB else f" (more than {LIMIT_DB} below)"),
-             f"{PAPER[subset]:.2f}" if subset in PAPER else "–"]
-        )  # fmt: skip
-    steps = next(iter(own.values()))[0].options["steps"], one[0].options["steps"]
+def _subsets(own: Found, one: Mapping[int, Record], answers: Mapping[str, Record]) -> str:
+    def scores(records: Mapping[int, Record], subset: Subset) -> list[str]:
+        if not records:
+            return ["–"] * 3
+        return [spread(values(records, subset, m), d) for m, d in (("psnr", 2), ("ssim", 4), ("sam_rad", 4))]
+
+    whole = Question("test").sources
+    ends = {name: scores({0: record}, whole) for name, record in answers.items()}
+    rows = [["*class-mean image*", *ends["class_mean"], *["–"] * 3, "–"]]
+    for subset in _by_psnr(own):
+        rows.append([named(subset), *scores(own[subset], subset), *scores(one, subset), str(len(own[subset]))])
+    rows.append(["*oracle*", *ends["oracle"], *["–"] * 3, "–"])
+    steps = [
+        str(next(iter(records.values())).options["steps"]) if records else "–"
+        for records in (*list(own.values())[:1], one)
+    ]
     head = [
-        "sources", f"own model, {steps[0]} steps: PSNR", "SSIM", "SAM", f"one model, {steps[1]} steps: PSNR", "SSIM", "SAM",
-        "one − own (dB)", "the paper's PSNR (its data)",
+        "sources", f"own model, {steps[0]} steps: PSNR", "SSIM", "SAM", f"one model, {steps[-1]} steps: PSNR", "SSIM", "SAM", "seeds",
     ]  # fmt: skip
     return "## Every subset, worst first\n\n" + table(head, rows)
 
 
-def _classes(own: Mapping[tuple[str, ...], Sequence[Record]]) -> str:
-    """PSNR per land-cover class of the models of their own."""
-    per_class = {subset: [r.scores[str(Question("test", subset))]["per_class"] for r in own[subset]] for subset in own}
-    names = [name for name, found in next(iter(per_class.values()))[0].items() if found["pixels"]]
+def _by_psnr(own: Found) -> list[Subset]:
+    return sorted(own, key=lambda subset: float(np.mean(values(own[subset], subset, "psnr"))))
+
+
+def _one_for_all(own: Found, one: Mapping[int, Record]) -> str:
+    """Whether the one model comes close enough to each."""
+    rows = []
+    for subset in _by_psnr(own):
+        seeds = sorted(own[subset].keys() & one.keys())
+        if seeds:
+            gap = paired_difference(values(one, subset, "psnr", seeds), values(own[subset], subset, "psnr", seeds))
+            verdict = "yes" if gap.mean >= -LIMIT_DB else "no"
+            sure = gap.low >= -LIMIT_DB or gap.high < -LIMIT_DB
+            rows.append(
+                [
+                    named(subset),
+                    difference(gap, 2),
+                    verdict + ("" if sure else " on average; the interval leaves it open"),
+                ]
+            )
+    text = f"At most {LIMIT_DB} dB below the model that was trained on the subset alone?\n\n"
+    return (
+        "## One model for all subsets\n\n" + text + table(["sources", "one − own (dB)", "close enough"], rows)
+        if rows
+        else ""
+    )
+
+
+def _order(own: Found) -> str:
+    """The order of PSNR beside the paper's, and the pairs that stand the other way round."""
+    shared = [subset for subset in PAPER if subset in own]
+    if len(shared) < 2:
+        return ""
+    ours = {subset: float(np.mean(values(own[subset], subset, "psnr"))) for subset in own}
+    ranks = {subset: sum(ours[other] < ours[subset] for other in shared) + 1 for subset in shared}
     rows = [
-        [" + ".join(subset), *(spread([found[name]["psnr"] for found in seeds], 2) for name in names)]
+        [
+            named(s),
+            f"{n}",
+            f"{PAPER[s][0]:.2f} / {PAPER[s][1]:.2f} / {PAPER[s][2]:.2f}",
+            f"{ranks[s]}",
+            f"{ours[s]:.2f}",
+        ]
+        for n, s in enumerate(shared, start=1)
+    ]
+    rows += [[named(s), "–", "not in the paper", "–", f"{ours[s]:.2f}"] for s in own if s not in PAPER]
+    pairs = list(itertools.combinations(shared, 2))
+    swapped = [(low, high) for low, high in pairs if ours[low] > ours[high]]
+    told = "; ".join(f"{named(low)} above {named(high)} by {_lead(own, low, high)} dB" for low, high in swapped)
+    text = (
+        f"Of the {len(pairs)} pairs of subsets, {len(pairs) - len(swapped)} stand in the paper's order. "
+        f"The other way round: {told or 'none'}. The paper's numbers are of its own data, one training each.\n\n"
+    )
+    head = [
+        "sources",
+        "the paper's order",
+        "its PSNR / SSIM / SAM",
+        "ours",
+        "PSNR, models of their own (built-in world)",
+    ]
+    return "## The order, beside the paper's Table 2\n\n" + text + table(head, rows)
+
+
+def _lead(own: Found, one: Subset, other: Subset) -> str:
+    """In PSNR, over the seeds that both have."""
+    seeds = sorted(own[one].keys() & own[other].keys())
+    if not seeds:
+        return "an unknown number of"
+    return difference(
+        paired_difference(values(own[one], one, "psnr", seeds), values(own[other], other, "psnr", seeds)), 2
+    )
+
+
+def _classes(own: Found) -> str:
+    """PSNR per land-cover class of the models of their own."""
+    per_class = {
+        subset: [record.scores[str(Question("test", subset))]["per_class"] for record in records.values()]
+        for subset, records in own.items()
+    }
+    if not per_class:
+        return ""
+    pixels = {name: entry["pixels"] for name, entry in next(iter(per_class.values()))[0].items()}
+    names = sorted(pixels, key=lambda name: -pixels[name])
+    rows = [["*share of the pixels*", *(f"{pixels[name] / sum(pixels.values()):.1%}" for name in names)]]
+    rows += [
+        [named(subset), *(spread([scores[name]["psnr"] for scores in seeds], 2) for name in names)]
         for subset, seeds in per_class.items()
     ]
-    return "## PSNR by land-cover class, models of their own\n\n" + table(["sources", *names], rows)
+    head = ["sources", *(name.replace("_", " ") for name in names)]
+    return "## PSNR by land-cover class, models of their own\n\n" + table(head, rows)

@@ -7,21 +7,23 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from experiments.cells.cell import Record
+from experiments.cells.pictures import image_panel, telling_tiles, write_figure
 from experiments.cells.runner import Workshop
 from experiments.table3_augmentation.plan import REGIMES, Preset, arms
 from experiments.table3_augmentation.report import Found
-from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import DatasetFolder
-from rsspade.report.colours import landcover_colours, true_colour
-from rsspade.report.figures import figure_to_png
+from rsspade.report import colours
+from rsspade.report.figures import tile_line
+from rsspade.report.panels import Line, Panel, panel_figure
 
 __all__ = ["draw_curves", "draw_maps"]
 
 COLOURS = {"True": "#444444", "Mix": "#c1440e"}
 TILES = 4
+SIDE = 1.8
+"""Of a panel, in inches."""
 
 
 def draw_curves(path: Path, preset: Preset, found: Found) -> None:
@@ -41,8 +43,7 @@ def draw_curves(path: Path, preset: Preset, found: Found) -> None:
                 own.set_ylabel("validation mIoU")
     if axes[0, 0].lines:
         axes[0, 0].legend(frameon=False)
-    write_bytes_atomically(path, figure_to_png(figure))
-    print(f"Wrote {path}")
+    write_figure(path, figure)
 
 
 def _draw_curve(axes: Any, label: str, records: Mapping[int, Record], unit: str) -> None:  # noqa: ANN401
@@ -68,36 +69,20 @@ def draw_maps(path: Path, workshop: Workshop, preset: Preset) -> bool:
         print(f"{path.name}: not drawn, the networks were trained elsewhere")
         return False
     dataset = DatasetFolder.open(workshop.dataset(preset.world))
-    chosen = _richest(dataset)
-    figure = Figure(figsize=(2 * (2 + len(columns)), 2.1 * len(chosen)), layout="constrained", dpi=90)
-    axes = figure.subplots(len(chosen), 2 + len(columns), squeeze=False)
-    for row, tile in enumerate(chosen):
-        image = dataset.read("s2", tile)
-        pictures = {"real image": true_colour(image, dataset.optical_bands), "labels": dataset.read("lulc", tile)[0]}
-        pictures |= {title: _map(folder, image) for title, folder in weights.items()}
-        for own, (title, picture) in zip(axes[row], pictures.items(), strict=True):
-            assert picture is not None
-            own.imshow(
-                picture if picture.ndim == 3 else landcover_colours(picture, dataset.scheme), interpolation="nearest"
-            )
-            own.set_axis_off()
-            if row == 0:
-                own.set_title(title, fontsize=8)
-    colours = dataset.scheme.colormap()
-    names = [
-        Patch(color=[part / 255 for part in colours[c.id][:3]], label=c.name.replace("_", " "))
-        for c in dataset.scheme.classes
-    ]
-    figure.legend(handles=names, loc="outside lower center", ncols=len(names), fontsize=7, frameon=False)
-    write_bytes_atomically(path, figure_to_png(figure))
-    print(f"Wrote {path}")
+    rows, lines = telling_tiles(dataset, "test", TILES), list[Line]()
+    for row in rows:
+        image = dataset.read("s2", row.tile)
+        maps = {"labels": dataset.read("lulc", row.tile)[0]}
+        maps |= {title: _map(folder, image) for title, folder in weights.items()}
+        panels = [image_panel("real image", image, dataset.optical_bands)]
+        panels += [
+            Panel(title=title, picture=colours.landcover_colours(found, dataset.scheme))
+            for title, found in maps.items()
+        ]
+        lines.append(tile_line(row, panels, with_titles=not lines))
+    legend = {c.name.replace("_", " "): c.colour for c in dataset.scheme.classes}  # a network may find any of them
+    write_figure(path, panel_figure(lines, side=SIDE, legend=legend))
     return True
-
-
-def _richest(dataset: DatasetFolder) -> list[str]:
-    """The test tiles with the most classes."""
-    counts = {row.tile: len(np.unique(dataset.read("lulc", row.tile))) for row in dataset.in_split("test")}
-    return sorted(counts, key=lambda tile: (-counts[tile], tile))[:TILES]
 
 
 def _map(weights: Path, image: np.ndarray) -> np.ndarray:

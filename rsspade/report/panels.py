@@ -110,16 +110,20 @@ def figure_to_png(figure: Figure, *, most_bytes: int | None = None) -> bytes:
     With `most_bytes`, a larger file is written again with fewer shades, as many as fit. (A palette would be smaller still,
     but gives small areas, such as those of a legend, the colours of others.)
     """
-    content = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(content, metadata={"Software": "rsspade"})  # type: ignore[no-untyped-call]
-    whole = np.asarray(Image.open(content).convert("RGB")) if most_bytes and content.tell() > most_bytes else None
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": "rsspade"})  # type: ignore[no-untyped-call]
+    content = file.getvalue()
+    if most_bytes is None or len(content) <= most_bytes:
+        return content
+    picture = np.asarray(Image.open(file).convert("RGB"))
     for shades in (64, 32, 16):
-        if whole is None or most_bytes is None or content.tell() <= most_bytes:
+        fewer = np.round(np.round(picture / 255 * (shades - 1)) * (255 / (shades - 1)))
+        smaller = io.BytesIO()
+        Image.fromarray(fewer.astype(np.uint8)).save(smaller, "PNG", optimize=True)
+        content = smaller.getvalue()
+        if len(content) <= most_bytes:
             break
-        steps = np.round(whole / 255 * (shades - 1)) * (255 / (shades - 1))
-        content = io.BytesIO()
-        Image.fromarray(np.round(steps).astype(np.uint8)).save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return content
 
 
 def _write_heading(figure: Figure, line: Line, x: float, y: float) -> None:

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 
 import matplotlib.image
@@ -12,6 +13,7 @@ from rsspade.models import RSSpade
 from rsspade.report import colours
 from rsspade.report.answers import answer_tile
 from rsspade.report.figures import figure_to_png, tile_figure, tile_panels
+from rsspade.report.panels import Line, Panel, panel_figure
 from rsspade.report.run_panels import answer_panels
 
 
@@ -165,6 +167,29 @@ def test_figure_leaves_the_state_of_pyplot_alone(dataset):
     before = "matplotlib.pyplot" in sys.modules
     figure_to_png(tile_figure(dataset, dataset.rows[:1]))
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_a_figure_that_is_too_large_loses_shades_and_no_pixels(dataset):
+    figure = tile_figure(dataset, dataset.rows[:1])
+    whole = figure_to_png(figure)
+    assert figure_to_png(figure, most_bytes=len(whole)) == whole
+    smaller = figure_to_png(figure, most_bytes=len(whole) - 1)
+    first, second = (matplotlib.image.imread(io.BytesIO(content))[..., :3] for content in (whole, smaller))
+    assert len(smaller) < len(whole)
+    assert 0 < np.abs(first - second).max() < 0.6 / 15
+
+
+def test_panels_have_scales_of_their_own_and_share_a_legend():
+    slope = Panel(title="Slope", picture=colours.SLOPE.colours(np.full((4, 4), 20.0)), ramp=colours.SLOPE)
+    figure = panel_figure([Line(panels=[slope, None], heading="Tile", facts="here")], legend={"water": "#0000ff"})
+    (axes,) = figure.axes
+    assert [t.get_text() for t in axes.child_axes[0].get_xticklabels()] == ["0°", "10°", "20°", "30°", "40°"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["water"]
+    assert [t.get_text() for t in figure.texts] == ["Tile", "here"]
+    power = colours.Ramp(name="gray", low=0, high=1.5, ticks=(0, 0.75, 1.5))
+    assert [power.label(v) for v in power.ticks] == ["0.00", "0.75", "1.50"]
+    assert colours.radar_ramp("vv").label(-22.0) == "−22 dB"
+    assert colours.SLOPE.colours(np.array([[np.nan]]))[0, 0] == pytest.approx(colours.NO_DATA)
 
 
 def test_a_run_adds_its_panels_beneath_those_of_the_tile(dataset, make_run, tmp_path):
