@@ -38,6 +38,8 @@ class NetworkOptions:
 class LossOptions:
     """The weight of each loss; 0 turns it off.
 
+    Without weights of the classes and without Dice, rare classes are learned last: a short training does not draw them.
+
     Attributes:
         cross_entropy: Weight of the cross-entropy.
         dice: Weight of 1 − Dice, each class of an image alike.
@@ -48,10 +50,10 @@ class LossOptions:
     """
 
     cross_entropy: float = 1.0
-    dice: float = 0.0
+    dice: float = 0.5
     focal: float = 0.0
     gamma: float = 2.0
-    class_power: float = 0.0
+    class_power: float = 0.5
     auxiliary: float = 0.4
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ def refusal(capsys, words, main=train.main):
         (["--labels", "0"], "--labels: expected 0 < value ≤ 1, found 0"),
         (["--ratio", "-1"], "--ratio: expected a number above 0"),
         (["--steps", "1", "--epochs", "1"], "expected one of them, found both"),
-        (["--loss.cross_entropy", "0"], "Raise one, such as --loss.cross_entropy 1."),
+        (["--loss.cross_entropy", "0", "--loss.dice", "0"], "Raise one, such as --loss.cross_entropy 1."),
         (["--model", "unett"], "Did you mean unet?"),
     ],
 )
