@@ -120,8 +120,8 @@ class TileDataset(Dataset[Sample]):
             )  # fmt: skip
         self.numbers = np.array(chosen)
         self.rows: tuple[TileEntry, ...] = tuple(reader.rows[n] for n in chosen)
-        self._days = [day_of_year(row.s2_date) for row in self.rows]
-        self._suns = [reader.sun(row.tile) for row in self.rows] if with_sun else [UNKNOWN] * len(self.rows)
+        self.days = [day_of_year(row.s2_date) for row in self.rows]
+        self.suns = [reader.sun(row.tile) for row in self.rows] if with_sun else [UNKNOWN] * len(self.rows)
         self.crop_shape = _crop_shape(reader.path, self.packed.size, crop_size)
 
     @property
@@ -151,7 +151,7 @@ class TileDataset(Dataset[Sample]):
         present = torch.tensor([bool(self.packed.present[name][number]) for name in self.sources])
         return Sample(
             optical, optical_valid, sources, valid, present, self._cloudy(window, move) if self.with_cloudy else {},
-            torch.tensor(self._days[index], dtype=torch.float32), self._sun(index, move), torch.tensor(index),
+            torch.tensor(self.days[index], dtype=torch.float32), self._sun(index, move), torch.tensor(index),
         )  # fmt: skip
 
     def _place(self, index: int, draw: Draw) -> tuple[int, int, Move]:
@@ -209,7 +209,7 @@ class TileDataset(Dataset[Sample]):
         }  # fmt: skip
 
     def _sun(self, index: int, move: Move) -> Tensor:
-        azimuth, elevation = self._suns[index]
+        azimuth, elevation = self.suns[index]
         if self.augmentation is not None and self.augmentation.turn_directions:
             azimuth = float(turn_azimuth(azimuth, move))
         return torch.tensor([azimuth, elevation], dtype=torch.float32)

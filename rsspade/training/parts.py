@@ -1,5 +1,6 @@
 """What a run is built of: datasets, networks, optimizers; everything that the loop then only moves."""
 
+import math
 import os
 import warnings
 from dataclasses import dataclass, fields
@@ -117,12 +118,22 @@ class Data:
             with_sun=config.sun,
         )
         self.val = self._validation(config)
+        self._warn_of_nothing_to_tell(config)
         weights = None
         if options.rare_classes > 0:
             weights = tile_weights(self.train.packed, self.train.numbers, rare_classes=options.rare_classes)
         self.order = TileSampler(len(self.train), seed=config.seed, weights=weights)
         spare = 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) - 1, 1))
         self.workers = spare if options.workers is None else options.workers
+
+    def _warn_of_nothing_to_tell(self, config: TrainingConfig) -> None:
+        days, heights = self.train.days, [elevation for _, elevation in self.train.suns]
+        for name, asked, values in (("season", config.season, days), ("sun", config.sun, heights)):
+            if asked and all(map(math.isnan, values)):
+                warnings.warn(
+                    f"--{name} has no effect: {config.data} tells of no training tile when its image was taken.",
+                    RSSpadeWarning, stacklevel=3,
+                )  # fmt: skip
 
     def _validation(self, config: TrainingConfig) -> TileDataset | None:
         try:

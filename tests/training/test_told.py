@@ -115,3 +115,10 @@ def test_a_scene_is_told_the_date_that_is_wanted(run, dataset, tmp_path, capsys)
     capsys.readouterr()
     assert rsspade([*words, "--date", "10.7.2023"]) == 2
     assert "--date: expected a date as YYYY-MM-DD, found '10.7.2023'" in capsys.readouterr().err
+
+
+def test_season_and_sun_of_tiles_without_dates_are_told_to_be_idle(make_dataset, tmp_path, capsys):
+    data = make_dataset(tmp_path / "data", scenes=3, grid=(1, 1), dates=("", "")).path
+    assert main(arguments(data, tmp_path / "run", steps=1, batch_size=1, season="true", sun="true")) == 0
+    err = capsys.readouterr().err
+    assert all(f"warning: --{name} has no effect" in err for name in ("season", "sun"))

@@ -21,7 +21,7 @@ from rsspade.data.geotiff import MAX_TILE_PIXELS
 from rsspade.errors import InputError, explain
 from rsspade.landcover import Scheme, scheme_named
 from rsspade.sources import SENTINEL2_PRODUCT_NAMES, Source, source_named
-from rsspade.sun import UNKNOWN, sun_over
+from rsspade.sun import UNKNOWN
 
 __all__ = [
     "Georeference", "PublicReader", "PublicTile", "TileEntry", "TileReader",
@@ -142,13 +142,8 @@ class PublicReader(ABC):
         """Read one existing file in physical units."""
 
     def sun(self, tile: str) -> tuple[float, float]:
-        """Where the sun stood when Sentinel-2 passed on the tile's date; NaN where that is unknown."""
-        day = self.tiles[tile].s2_date
-        if not day:
-            return UNKNOWN
-        place = self.georeference(tile)
-        x, y = place.transform * (place.width / 2, place.height / 2)
-        return sun_over(day, place.crs.to_wkt(), x, y)
+        """Unknown: none of these datasets dates its tiles."""
+        return UNKNOWN
 
     def source(self, name: str) -> Source:
         """The source as this dataset holds it."""
