@@ -33,6 +33,7 @@ from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError, RSSpadeError, explain
 from rsspade.evaluation import find_generator
+from rsspade.jobs import disk_errors
 from rsspade.models import RSSpade
 from rsspade.sources import CONDITIONS
 
@@ -138,7 +139,8 @@ def main() -> int:
         check_sources(dataset)
         model = RSSpade.from_pretrained(weights)
         folder = options.results or workshop.out / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
+        with disk_errors(folder):  # before the work, not after it
+            folder.mkdir(parents=True, exist_ok=True)
         found = make_figures(folder, dataset, model)
     except RSSpadeError as err:
         print(f"figures: {' '.join(str(err).split())}", file=sys.stderr)

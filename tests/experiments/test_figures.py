@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from experiments.cells.cell import Record, effective
+from experiments.cells.runner import Workshop
 from experiments.figures import __main__ as figures
 from experiments.figures.contrast import summary
 from experiments.figures.measures import (
@@ -16,6 +18,7 @@ from experiments.figures.measures import (
     local_contrast,
     tile_measures,
 )
+from experiments.table1_generators.plan import PRESETS, models
 
 SEEN = np.ones((40, 40), bool)
 
@@ -48,6 +51,24 @@ def test_the_toy_figures_are_drawn_and_their_numbers_plausible(tmp_path, monkeyp
     assert figures.main() == 0  # the training is there
     assert "to go" not in capsys.readouterr().out
     assert json.loads((folder / "results.json").read_text())["by_tile"] == results["by_tile"]
+
+
+def test_the_longest_training_of_rs_spade_whose_weights_are_here_is_taken(tmp_path):
+    workshop, known = Workshop(tmp_path), models(PRESETS["toy"])
+    cells = {
+        name: known[model].with_(lr=1e-3, seed=seed, steps=steps)
+        for name, model, seed, steps in (
+            ("short", "rs_spade", 0, 5), ("long", "rs_spade", 1, 9), ("other", "pix2pix", 0, 20), ("away", "rs_spade", 0, 30),
+        )
+    }  # fmt: skip
+    for name, cell in cells.items():
+        now = effective(cell.config(tmp_path, tmp_path))
+        made = Record(**cell.to_json(), config=now, parameters=1, machine="", date="", commit="", seconds=1.0)
+        workshop.folder(cell).mkdir(parents=True)
+        made.write(workshop.folder(cell) / "record.json")
+        if name != "away":
+            workshop.weights(cell).mkdir(parents=True)
+    assert figures.trained_cell(workshop, "toy") == cells["long"]
 
 
 def test_a_run_without_its_data_and_a_dataset_without_relief_are_refused(make_dataset, tmp_path, monkeypatch, capsys):
