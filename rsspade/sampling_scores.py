@@ -21,6 +21,7 @@ __all__ = ["SHOWN", "check_samples", "score_samples"]
 SHOWN = {
     "psnr_of_mean": "PSNR of their mean", "psnr_of_one": "PSNR of one", "pairwise_distance": "distance of two",
     "spread_rmse_ratio": "spread over error", "rank_correlation": "rank correlation of both",
+    "tile_rank_correlation": "of tiles",
 }  # fmt: skip
 """The scores that the table shows, and how it calls them."""
 

@@ -6,6 +6,7 @@ Shape letters: S draws (two or more), B tiles, C bands, H W pixels. All of it in
 - `spread_rmse_ratio`: spread over the error of the draws' mean. The spread carries the factor √((S + 1) / S), so
   that 1 is the right amount for any number of draws (Fortin et al. 2014); below 1 the model is too sure.
 - `rank_correlation`: Spearman's, over the pixels of a tile, of local spread and local error; mean over tiles.
+- `tile_rank_correlation`: Spearman's over the tiles, of their spread and their error: which of them to trust.
 """
 
 import itertools
@@ -78,12 +79,14 @@ class SampleScores:
         spread = math.sqrt(values["variance"].sum() / total)
         error = math.sqrt(values["squared"].sum() / total)
         ranked = np.isfinite(values["rank"]).any() and not values["not_finite"].any()
+        of_tiles = _spearman(values["variance"] / values["pixels"], values["squared"] / values["pixels"])
         return {
             "pairwise_distance": number(values["distance"].mean()) if seen.any() else None,
             "spread": number(spread),
             "rmse_of_mean": number(error),
             "spread_rmse_ratio": number(spread / error) if error != 0 else None,
             "rank_correlation": number(np.nanmean(values["rank"])) if ranked else None,
+            "tile_rank_correlation": number(of_tiles),
             "tiles": int(seen.sum()),
             "not_finite_pixels": int(values["not_finite"].sum()),
         }

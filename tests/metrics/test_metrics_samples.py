@@ -64,6 +64,16 @@ def test_spread_that_knows_where_the_error_is_ranks_with_it():
     assert abs(ignorant) < 0.05
 
 
+@pytest.mark.parametrize(("order", "expected"), [([0, 1, 2], 1.0), ([2, 1, 0], -1.0), ([0, 2, 1], 0.5)])
+def test_tiles_are_ranked_by_their_own_spread_and_error(order, expected):
+    rng = torch.Generator().manual_seed(3)
+    width = torch.tensor([0.001, 0.01, 0.02])[:, None, None, None]
+    samples = 0.2 + width * torch.randn(6, 3, 4, 8, 8, generator=rng)
+    truth = samples.mean(dim=0) + width[order]
+    assert compute(samples, truth, everywhere(truth))["tile_rank_correlation"] == pytest.approx(expected)
+    assert compute(samples[:, :1], truth[:1], everywhere(truth[:1]))["tile_rank_correlation"] is None
+
+
 def test_values_worked_out_by_hand():
     # One band, two pixels, in a space where 0.4 is 1: draws 0 and 0.2, then 0.1 and 0.3, against the truth 0.
     samples = torch.tensor([[0.0, 0.04], [0.08, 0.04], [0.16, 0.4]], dtype=torch.float64).reshape(3, 1, 1, 1, 2)
