@@ -18,6 +18,8 @@ from rsspade.metrics.images import (
     REFLECTANCE,
     SPACES,
     ScoreSpace,
+    check_shapes,
+    in_pieces,
     masked_sum,
     scorable,
     spectral_angle,
@@ -61,9 +63,14 @@ class ImageScores:
             tile: (B,) int64, the tile's number in the set. A tile counts once, since samplers of several processes
                 repeat tiles to come out even.
         """
-        prediction, truth, valid = scorable(prediction, truth, valid)
+        check_shapes(prediction, truth, valid)
         if truth.shape[1] != len(self.bands):
             raise ValueError(f"expected {len(self.bands)} bands {self.bands}, found {truth.shape[1]}")
+        for piece in in_pieces(prediction, truth, valid, tile):
+            self._add(*piece)
+
+    def _add(self, prediction: Tensor, truth: Tensor, valid: Tensor, tile: Tensor) -> None:
+        prediction, truth, valid = scorable(prediction, truth, valid)
         groups = {
             "pixels": valid.sum(dim=(-2, -1)),
             "not_finite": (prediction.isnan().any(dim=1) & valid).sum(dim=(-2, -1)),
