@@ -93,7 +93,7 @@ def _mean(values: Tensor, valid: Tensor) -> Tensor:
 def in_pieces(*batches: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """The batches tile by tile where they lie on a CPU, else as they are."""
     size = 1 if batches[0].device.type == "cpu" else max(len(batches[0]), 1)
-    return zip(*(batch.split(size) for batch in batches), strict=True)
+    return zip(*(torch.split(batch, size) for batch in batches), strict=True)
 
 
 _Score = Callable[[Tensor, Tensor, Tensor], Tensor]
