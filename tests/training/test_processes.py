@@ -1,6 +1,7 @@
 """Runs as a user starts them: killed, stopped, misspelt, on two processes."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -10,11 +11,29 @@ import time
 
 import pytest
 import torch
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.state import AcceleratorState
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from safetensors.torch import load_file
 from tiny_runs import PLAIN, ROOT, arguments, environment, lines, same_state, start
 
 from rsspade.models import RSSpade
+from rsspade.training.__main__ import main
 from rsspade.training.state import find_checkpoints
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run_here(data, out, **options):
+    """A run to its end in this process: what others are held against needs no Python of its own."""
+    assert main(arguments(data, out, **options)) == 0
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def finish(process, code=0):
@@ -37,16 +56,17 @@ def lines_whole(run):
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_steps_ends_like_an_unbroken_one(dataset, tmp_path):
+def test_a_run_killed_at_random_steps_ends_like_an_unbroken_one(dataset, tmp_path, capsys):
     options = {"steps": 16, "save_every": 3, "eval_every": 5}
-    finish(start(dataset, tmp_path / "whole", **options))
+    run_here(dataset, tmp_path / "whole", **options)
     rng = random.Random(7)
     for step in sorted(rng.sample(range(4, 15), 2)):
         process = start(dataset, tmp_path / "broken", resume="true", **options)
         wait_for_step(tmp_path / "broken", step, process)
         process.send_signal(signal.SIGKILL)
         finish(process, -signal.SIGKILL)
-    assert "going on after step" in finish(start(dataset, tmp_path / "broken", resume="true", **options))
+    run_here(dataset, tmp_path / "broken", resume="true", **options)
+    assert "going on after step" in capsys.readouterr().out
     assert same_state(tmp_path / "whole", tmp_path / "broken")
 
 
@@ -62,23 +82,12 @@ def test_a_signal_leaves_a_run_that_goes_on(dataset, tmp_path, number, code):
     assert json.loads((checkpoint / "state.json").read_text())["step"] == lines(tmp_path / "run")[-1]["step"]
 
 
-def launch(processes, command):
-    # Without a GPU `accelerate launch --cpu` starts one process whatever it is asked for; this flag makes it start all.
-    many = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []
-    flags = [
-        "--num_processes",
-        str(processes),
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    ]
-    starter = [sys.executable, "-m", "accelerate.commands.launch", *many, *flags]
+def launch(command):
+    """On two processes, by the command of the README."""
+    flags = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    starter = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", *flags]
     done = subprocess.run([*starter, *command], env=environment(), capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
@@ -90,9 +99,9 @@ def test_two_processes_give_what_one_gives(make_dataset, tmp_path, options):
     dataset = make_dataset(tmp_path / "data", scenes=10, grid=(1, 1))
     assert [len(dataset.in_split(split)) for split in ("train", "val")] == [5, 3]
     options = {"steps": 10, "batch_size": 4, "eval_every": 10, "loader__crop_size": 64, **options}
+    run_here(dataset.path, tmp_path / "1", **options)
+    launch([str(ROOT / "train_gan.py"), *arguments(dataset.path, tmp_path / "2", **options)])
     for processes in (1, 2):
-        command = [str(ROOT / "train_gan.py"), *arguments(dataset.path, tmp_path / str(processes), **options)]
-        launch(processes, command)
         state = find_checkpoints(tmp_path / str(processes) / "checkpoints")[0] / "state.json"
         assert json.loads(state.read_text())["processes"] == processes
     one, two = (lines(tmp_path / str(n)) for n in (1, 2))
@@ -112,11 +121,23 @@ def test_two_processes_give_what_one_gives(make_dataset, tmp_path, options):
             assert max(float((first[k].float() - second[k].float()).abs().max()) for k in first) < 1e-4
 
 
+@pytest.mark.skipif(torch.accelerator.device_count() > 1, reason="accelerate starts two processes on two GPUs")
+def test_who_asked_for_two_processes_without_a_gpu_is_told_how_to_get_them(dataset, tmp_path, capsys, monkeypatch):
+    asked = ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launched, *_ = _validate_launch_command(launch_command_parser().parse_args([*asked, "train_gan.py"]))
+    assert not launched.multi_gpu  # which is what would start two
+    _, variables = prepare_simple_launcher_cmd_env(launched)
+    for name in variables.keys() - os.environ.keys():
+        monkeypatch.setenv(name, variables[name])
+    run_here(dataset, tmp_path / "run", steps=1)
+    assert "Say: accelerate launch --multi_gpu --num_processes N" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 def test_a_compiled_run_learns_the_same(dataset, tmp_path):
-    for name, compiled in (("plain", "false"), ("compiled", "true")):
-        finish(start(dataset, tmp_path / name, steps=3, compile=compiled))
+    run_here(dataset, tmp_path / "plain", steps=3)
+    finish(start(dataset, tmp_path / "compiled", steps=3, compile="true"))
     plain, compiled = (lines(tmp_path / name) for name in ("plain", "compiled"))
     for mine, theirs in zip(plain, compiled, strict=True):
         for name, value in mine.get("loss", {}).items():

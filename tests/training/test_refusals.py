@@ -2,16 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
-from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.state import AcceleratorState
-from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from safetensors.torch import save
 from tiny_runs import PLAIN, arguments
 
@@ -279,18 +276,6 @@ def test_an_option_without_effect_is_told(dataset, tmp_path, capsys):
     options = PLAIN | {"generator__full_width": 3}
     assert main(arguments(dataset, tmp_path / "run", steps=1, **options)) == 0
     assert "warning: --generator.full_width has no effect on pix2pix" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(torch.accelerator.device_count() > 1, reason="accelerate starts two processes on two GPUs")
-def test_who_asked_for_two_processes_without_a_gpu_is_told_how_to_get_them(dataset, tmp_path, capsys, monkeypatch):
-    asked = ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    launched, *_ = _validate_launch_command(launch_command_parser().parse_args([*asked, "train_gan.py"]))
-    assert not launched.multi_gpu  # which is what would start two
-    _, variables = prepare_simple_launcher_cmd_env(launched)
-    for name in variables.keys() - os.environ.keys():
-        monkeypatch.setenv(name, variables[name])
-    assert main(arguments(dataset, tmp_path / "run", steps=1)) == 0
-    assert "Say: accelerate launch --multi_gpu --num_processes N" in capsys.readouterr().err
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(dataset, tmp_path):
