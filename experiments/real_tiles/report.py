@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.cells.cell import Record
 from experiments.cells.statistics import Difference, block_bootstrap, mean_and_spread
-from experiments.cells.tables import difference, number, table
+from experiments.cells.tables import difference, number, spread, table
 from experiments.cells.tiles import tile_of
 from experiments.real_tiles.plan import COMPARISONS
 
@@ -52,9 +52,16 @@ def compare(found: Found, first: str, second: str, measure: str) -> tuple[Differ
         raise ValueError(f"{first} and {second} were not scored on the same blocks")
     apart = one - two  # an answer without a seed is held against every seed
     known = np.isfinite(apart).all(axis=0)
+    if not known.any():
+        return Difference(math.nan, math.nan, math.nan, math.nan, 0), [math.nan]
     own = apart[:, known]
     strata = [tile_of(block) for block, is_known in zip(blocks, known, strict=True) if is_known]
     return block_bootstrap(own.mean(axis=0).tolist(), strata), own.mean(axis=1).tolist()
+
+
+def _means(own: np.ndarray) -> list[float]:
+    """Of each row, over what is known in it."""
+    return [float(np.mean(row[known])) if (known := np.isfinite(row)).any() else math.nan for row in own]
 
 
 def write_report(path: Path, conclusions: Mapping[str, Any], designs: Mapping[str, Found]) -> None:
@@ -84,14 +91,14 @@ def _scores(found: Found) -> str:
         cells = []
         for measure, (_, digits) in MEASURES.items():
             _, own = values(found, arm, measure)
-            over_seeds = mean_and_spread(np.nanmean(own, axis=1).tolist())[1]
-            over_blocks = mean_and_spread([v for v in own.mean(axis=0).tolist() if math.isfinite(v)])[1]
-            form = f".{digits}f"
-            cells += [f"{np.nanmean(own):{form}}", number(over_blocks, form), number(over_seeds, form)]
+            mean, over_seeds = mean_and_spread(_means(own))
+            each = own.mean(axis=0)
+            over_blocks = mean_and_spread(each[np.isfinite(each)].tolist() or [math.nan])[1]
+            cells += [number(value, f".{digits}f") for value in (mean, over_blocks, over_seeds)]
         rows.append([arm, *cells])
     head = [text for title, _ in MEASURES.values() for text in (title, "over blocks", "over seeds")]
-    blocks, own = values(found, next(iter(found)), "psnr")
-    return f"{len(blocks)} blocks, {len(own)} seeds.\n\n" + table(["", *head], rows)
+    blocks, seeds = values(found, next(iter(found)), "psnr")[0], max(len(own) for own in found.values())
+    return f"Blocks: {len(blocks)}. Seeds: {seeds}.\n\n" + table(["", *head], rows)
 
 
 def _tiles(found: Found) -> str:
@@ -103,9 +110,8 @@ def _tiles(found: Found) -> str:
             for measure, (_, digits) in MEASURES.items():
                 blocks, own = values(found, arm, measure)
                 inside = [n for n, block in enumerate(blocks) if tile_of(block) == tile]
-                each = np.nanmean(own[:, inside], axis=1).tolist()
-                spread = mean_and_spread(each)[1]
-                cells.append(f"{np.mean(each):.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}"))
+                each = _means(own[:, inside])
+                cells.append("–" if math.isnan(each[0]) else spread(each, digits))
             rows.append([tile, arm, *cells])
     titles = [title for title, _ in MEASURES.values()]
     return "Every tile, mean ± standard deviation over seeds:\n\n" + table(["tile", "", *titles], rows)
@@ -117,7 +123,8 @@ def _differences(found: Found) -> str:
         cells = []
         for measure, (_, digits) in MEASURES.items():
             whole, seeds = compare(found, first, second, measure)
-            cells += [difference(whole, digits), f"{min(seeds):+.{digits}f} … {max(seeds):+.{digits}f}"]
+            ends = f"{min(seeds):+.{digits}f} … {max(seeds):+.{digits}f}"
+            cells += [difference(whole, digits), ends] if whole.pairs else ["–", "–"]
         rows.append([f"{first} − {second}", *cells])
     head = [text for title, _ in MEASURES.values() for text in (title, "seeds, lowest … highest")]
     return "Differences with their intervals over blocks:\n\n" + table(["", *head], rows)

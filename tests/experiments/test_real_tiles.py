@@ -107,6 +107,30 @@ def test_a_difference_is_taken_block_by_block_and_an_answer_without_a_seed_count
     assert compare({"one": model, "two": mean}, "one", "two", "psnr")[0].pairs == 2
 
 
+def test_the_report_tells_every_tile_with_its_spread_over_seeds(tmp_path):
+    blocks = {"a__000_000": 20.0, "a__000_032": 22.0, "b__000_000": 30.0}
+
+    def scored(*seeds):
+        return {
+            seed: {block: {"psnr": v + seed, "ssim": 0.5, "sam_rad": None} for block, v in blocks.items()}
+            for seed in seeds
+        }
+
+    generators = sorted({arm for pair in COMPARISONS for arm in pair} - {CLASS_MEAN})
+    found = {CLASS_MEAN: scored(0), **{arm: scored(1, 2) for arm in generators}}
+    conclusions = {
+        "versions": {"torch": "2"}, "tiles": ["a", "b"], "preset": "toy", "sources": ["s1"], "content": "0", "tile_size": 64,
+        "date": "2026-01-01", "machine": "one", "commit": "abc",
+    }  # fmt: skip
+    real_tiles.write_report(tmp_path / "RESULTS.md", conclusions, {"blocks": found})
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "Blocks: 3. Seeds: 2." in text
+    assert f"| a | {CLASS_MEAN} | 21.00 | 0.5000 | – |" in text
+    assert "| a | rs_spade | 22.50 ± 0.71 | 0.5000 ± 0.0000 | – |" in text
+    assert "| rs_spade | 25.50 | 5.29 | 0.71 |" in text
+    assert "| rs_spade − class mean | +1.50 (+1.50 … +1.50) | +1.00 … +2.00 |" in text
+
+
 def test_the_interval_over_blocks_holds_the_true_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     strata = ["a"] * 20 + ["b"] * 20
