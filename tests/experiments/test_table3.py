@@ -26,7 +26,8 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
         kinds[cell.get("trains", "generator")] += 1
         for scores in cell["scores"].values():
             if "miou" in scores:
-                assert 0 < scores["miou"] < 1 and 0 < scores["accuracy"] < 1
+                assert 0 < scores["miou"] < 1
+                assert 0 < scores["accuracy"] < 1
         if "curve" in cell:
             assert cell["curve"][-1]["step"] == cell["options"]["steps"]
             assert len(cell["curve"]) >= 2
