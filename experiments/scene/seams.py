@@ -54,11 +54,11 @@ def _plan(model: RSSpade, inputs: SceneInputs, options: SceneOptions, shift: tup
 
 
 def paint(model: RSSpade, inputs: SceneInputs, options: SceneOptions, plan: TilePlan) -> np.ndarray:
-    """The reflectance of a whole scene (C, H, W), in memory."""
+    """A whole scene (C, H, W), in memory: its reflectance, or with `with_spread` the spread of its draws."""
     bands = len(model.info.architecture.optical_bands)
     planes = bands * (2 if options.with_spread else 1) + 1
     strips = [strip.values for strip in blend_tiles(plan, tile_predictor(model, inputs, options), planes)]
-    return np.concatenate(strips, axis=1)[:bands]
+    return np.concatenate(strips, axis=1)[bands:-1] if options.with_spread else np.concatenate(strips, axis=1)[:bands]
 
 
 def _borders(starts: tuple[int, ...], side: int, length: int) -> list[int]:
