@@ -27,8 +27,8 @@ WORK = ("training", "inference")
 
 
 def best_device() -> torch.device:
-    """Where `train_gan.py` would run."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+    """Where `train_gan.py` would run; a torch that is built for GPUs may have none."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def training_config(data: Path, out: Path, options: Mapping[str, Any], *, batch: int = 1) -> TrainingConfig:
