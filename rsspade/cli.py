@@ -7,6 +7,7 @@ that `rsspade --help` answers at once.
 import argparse
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -153,6 +154,8 @@ def run_command(name: str, command: Command, arguments: Sequence[str]) -> int:
         try:
             return _run(command, options)
         except BrokenPipeError:
+            if _somebody_reads():
+                raise  # another pipe broke, such as that of a worker
             return _reader_gone()
         except RSSpadeError as err:
             print(f"{name}: {_one_line(err)}", file=sys.stderr)
@@ -190,6 +193,18 @@ def _run(command: Command, options: argparse.Namespace) -> int:
     code = command.run(options)
     sys.stdout.flush()  # here, where a reader that has gone is noticed, and not when the program ends
     return code
+
+
+def _somebody_reads() -> bool:
+    """Whether the other end of standard output is open; taken to be closed where the system cannot tell."""
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # not a file of the system: its pipe cannot have broken
+        return True
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _reader_gone() -> int:

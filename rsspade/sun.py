@@ -47,13 +47,13 @@ def sun_position(when: datetime, latitude: float, longitude: float) -> tuple[flo
 
 def overpass_sun(day: str, latitude: float, longitude: float) -> tuple[float, float]:
     """Azimuth and elevation when Sentinel-2 passed on a day (ISO date); NaN where that cannot be read."""
-    try:
-        midnight = datetime.fromisoformat(day[:10]).replace(tzinfo=UTC)
-    except ValueError:
-        return UNKNOWN
     lean = math.tan(math.radians(latitude)) / math.tan(_ORBIT_TILT)
     hours = _NODE_HOURS + math.degrees(math.asin(max(-1.0, min(lean, 1.0)))) / 15 - longitude / 15
-    return sun_position(midnight + timedelta(hours=hours), latitude, longitude)
+    try:
+        passage = datetime.fromisoformat(day[:10]).replace(tzinfo=UTC) + timedelta(hours=hours)
+    except (ValueError, OverflowError):  # no date; one at the end of time, as some write where they know none
+        return UNKNOWN
+    return sun_position(passage, latitude, longitude)
 
 
 def sun_over(day: str, crs: str, x: float, y: float) -> tuple[float, float]:

@@ -114,7 +114,7 @@ def _build(
 
 def _refuse_another_network(found: Checkpoint, networks: Networks) -> None:
     """A run that is older than an option of the network may have had another one than the default of today."""
-    before = SegmenterInfo.from_json(found.state["info"], found.path).architecture
+    before = SegmenterInfo.from_json(found.state.get("info", ""), found.path).architecture
     if before != networks.info.architecture:
         raise InputError(
             explain(found.path, expected="a checkpoint of this network", found="one of another, made by an older version",

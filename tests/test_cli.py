@@ -69,6 +69,21 @@ sys.exit(run_command("rsspade long", Command("Talk.", "rsspade long", lambda par
         assert process.wait() == 141
 
 
+def test_a_broken_pipe_that_is_not_our_output_is_told():
+    program = """
+import sys
+from rsspade.cli import Command, run_command
+
+def run(options):
+    raise BrokenPipeError(32, "the pipe of a worker")
+
+sys.exit(run_command("rsspade long", Command("Talk.", "rsspade long", lambda parser: None, run), []))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "the pipe of a worker" in done.stderr
+
+
 def test_a_termination_unwinds_like_an_interrupt_and_says_what_is_kept(tmp_path):
     """A queue whose time is up sends SIGTERM; what is finished stays and the lock goes."""
     program = """

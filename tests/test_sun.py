@@ -45,6 +45,7 @@ def test_by_the_date_alone_it_is_near_what_the_product_records(tile):
 def test_what_is_unknown_stays_unknown():
     for day, crs, x in (("", "EPSG:32632", 5e5), ("2023-06-01", "", 5e5), ("2023-06-01", "EPSG:32632", math.inf)):
         assert all(map(math.isnan, sun_over(day, crs, x, 5e6)))
+    assert all(map(math.isnan, overpass_sun("0001-01-01", 50, 179.9)))  # a day before the calendar begins
 
 
 def test_poles_and_polar_night_have_a_sun_too():

@@ -10,10 +10,18 @@ from experiments.cells.cell import Record
 from experiments.cells.runner import Workshop
 from rsspade.data.geotiff import write_bytes_atomically
 
-__all__ = ["add_options", "open_workshop", "write_results"]
+__all__ = ["add_options", "at_least_one", "open_workshop", "write_results"]
 
 MEASURED = ("step_times", "image_costs")
 """What is measured once and kept beside the cells, in files of these names."""
+
+
+def at_least_one(text: str) -> int:
+    """A number of seeds, of a command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
+    return number
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

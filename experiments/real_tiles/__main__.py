@@ -15,7 +15,7 @@ from typing import Any
 import rsspade
 from experiments.cells.cell import Question, Record
 from experiments.cells.machine import commit, machine
-from experiments.cells.results import add_options, open_workshop, write_results
+from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.tiles import SMALLEST_WINDOW, Design
 from experiments.real_tiles.plan import CLASS_MEAN, DESIGNS, PRESETS, Preset, arms, class_mean, folds, question
@@ -33,7 +33,7 @@ def main() -> int:
     )
     parser.add_argument("--sources", default=",".join(CONDITIONS), help="that the generators see (%(default)s)")
     parser.add_argument("--part", choices=DESIGNS, action="append", help="only this part")
-    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds, to stop early")
+    parser.add_argument("--seeds", type=at_least_one, metavar="N", help="only the first N seeds, to stop early")
     parser.add_argument("--results", type=Path, help="folder of results.json and RESULTS.md (default: that of --out)")
     add_options(parser)
     options = parser.parse_args()

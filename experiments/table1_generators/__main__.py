@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.cells.cell import Cell, Question, Record
 from experiments.cells.machine import machine
-from experiments.cells.results import add_options, open_workshop, write_results
+from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.step_time import step_times
 from experiments.speed.models import best_device
@@ -92,7 +92,7 @@ def main() -> None:
     """Run the parts that are asked for; write down what is there of all."""
     parser = argparse.ArgumentParser(prog="python -m experiments.table1_generators", description=__doc__)
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
-    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N fresh seeds, to stop early")
+    parser.add_argument("--seeds", type=at_least_one, metavar="N", help="only the first N fresh seeds, to stop early")
     parser.add_argument("--results", type=Path, help="folder of tables and figure (default: that of --out)")
     add_options(parser)
     options = parser.parse_args()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cells.machine import machine
-from experiments.cells.results import add_options, open_workshop, write_results
+from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table3_augmentation.figures import draw_curves, draw_maps
 from experiments.table3_augmentation.plan import PARTS, PRESETS, Preset, arms, questions
@@ -22,7 +22,7 @@ def main() -> None:
     """Run what is asked for and write down what is there."""
     parser = argparse.ArgumentParser(prog="python -m experiments.table3_augmentation", description=__doc__)
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
-    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds, to stop early")
+    parser.add_argument("--seeds", type=at_least_one, metavar="N", help="only the first N seeds, to stop early")
     parser.add_argument("--results", type=Path, help="folder of tables and figures (default: that of --out)")
     add_options(parser)
     options = parser.parse_args()

@@ -27,7 +27,8 @@ def run_section(dataset: DatasetFolder, run: Path) -> Section:
     folder = find_generator(run)
     info = RSSpade.from_pretrained(folder).info
     findings = [_sources(dataset, info), *_scheme(dataset, info), _bands(dataset, info), *_pixels(dataset, info)]
-    return Section(title=f"Fit with the run {run.name or run}", findings=[*findings, _split(dataset, info, folder)])
+    findings += [_split(dataset, info, folder), *_beginnings(dataset, info)]
+    return Section(title=f"Fit with the run {run.name or run}", findings=findings)
 
 
 def _sources(dataset: DatasetFolder, info: GeneratorInfo) -> Finding:
@@ -105,6 +106,19 @@ def _split(dataset: DatasetFolder, info: GeneratorInfo, folder: Path) -> Finding
         f"the run was trained on another dataset ({trained.info.name}), on none of the val and test tiles of this one"
     )
     return Finding(level=Level.OK, check="run.split", text=text)
+
+
+def _beginnings(dataset: DatasetFolder, info: GeneratorInfo) -> Iterator[Finding]:
+    """The trainings that the run's weights went through before its own (`--init_from`), which may have seen more."""
+    ours = {str(dataset.info.split.get("sha256", "")), str(parent_of(dataset).get("split_sha256", ""))}
+    begun = info.training.get("begun_with")
+    while isinstance(begun, dict) and begun:
+        split = str(begun.get("split_sha256", ""))
+        if split not in ours:
+            text = f"the run began with weights that were trained on {begun.get('dataset') or 'another dataset'}, by another split ({split[:12] or 'unknown'}…): whether they have seen val and test tiles of this dataset cannot be told"
+            fix = "Make sure that the places differ, or train without --init_from."
+            yield Finding(level=Level.WARNING, check="run.begun_with", text=text, fix=fix)
+        begun = begun.get("begun_with")
 
 
 def _training_dataset(info: GeneratorInfo, folder: Path) -> DatasetFolder | None:

@@ -52,9 +52,10 @@ def read_start(config: TrainingConfig, wanted: GeneratorInfo) -> Start | None:
         )  # fmt: skip
     origin = Origin.of(folder, model.info).to_json()
     kept = ("model", "weights_sha256", "split_sha256", "steps")
-    return Start(
-        model.network, {"dataset": model.info.training.get("dataset"), **{name: origin[name] for name in kept}}
-    )
+    begun = {"dataset": model.info.training.get("dataset"), **{name: origin[name] for name in kept}}
+    if model.info.training.get("begun_with"):  # what weights have seen does not go away
+        begun["begun_with"] = model.info.training["begun_with"]
+    return Start(model.network, begun)
 
 
 def _generator_folder(path: Path) -> Path:

@@ -26,13 +26,22 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def save_run(folder, dataset, *, scheme="dynamic_world", bands=("blue", "green", "red", "nir"), pixel=10.0, **config):
+def save_run(
+    folder,
+    dataset,
+    *,
+    scheme="dynamic_world",
+    bands=("blue", "green", "red", "nir"),
+    pixel=10.0,
+    training=None,
+    **config,
+):
     """A run that says it was trained on that dataset."""
     channels = {name: num_channels(name, scheme=scheme_named(scheme)) for name in ("s1", "lulc", "dem")}
     architecture = GeneratorConfig(sources=channels, optical_bands=bands, base_width=4, depth=3)
     info = GeneratorInfo(
         architecture=architecture, landcover_scheme=scheme, pixel_size_m=pixel,
-        split_sha256=DatasetFolder.open(dataset).info.split["sha256"],
+        split_sha256=DatasetFolder.open(dataset).info.split["sha256"], training=training or {},
     )  # fmt: skip
     RSSpade(build_generator(architecture), info).save_pretrained(folder / "generator")
     (folder / "config.yaml").write_text(yaml.safe_dump({"data": str(dataset), **config}))
@@ -131,6 +140,17 @@ def test_a_run_whose_data_are_gone_is_a_warning(healthy, tmp_path, config):
     finding = found(healthy, run)["run.split"]
     assert finding.level is Level.WARNING
     assert "cannot be told" in finding.text
+
+
+def test_weights_that_came_from_another_split_are_a_warning_however_long_ago(healthy, tmp_path):
+    ours = DatasetFolder.open(healthy).info.split["sha256"]
+    before = {"dataset": "elsewhere", "split_sha256": "ab" * 32}
+    run = save_run(tmp_path / "run", healthy, training={"begun_with": {"split_sha256": ours, "begun_with": before}})
+    finding = found(healthy, run)["run.begun_with"]
+    assert finding.level is Level.WARNING
+    assert "elsewhere, by another split (abababababab" in finding.text
+    same = save_run(tmp_path / "same", healthy, training={"begun_with": {"split_sha256": ours}})
+    assert "run.begun_with" not in found(healthy, same)
 
 
 def test_a_folder_that_is_no_run_is_refused_in_one_line(healthy, tmp_path, capsys):
