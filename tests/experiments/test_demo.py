@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,8 @@ def run_here(command, *, check):
     assert (command[0], check) == (sys.executable, False)
     words = command[2:] if command[1] == "-m" else command[1:]
     smaller = ["--scene-size", "256"] if words[:2] == ["rsspade", "world"] else []
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)  # by a test before this one
         patch.setattr(sys, "argv", [*words, *smaller])
         try:
             if command[1] == "-m":
