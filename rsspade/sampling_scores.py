@@ -58,7 +58,7 @@ def score_samples(
         batch_size: Tiles at a time.
     """
     names = model.info.architecture.optical_bands
-    of_mean, of_one, of_all = ImageScores(names), ImageScores(names), SampleScores()
+    of_mean, of_one, of_all = ImageScores(names), ImageScores(names), SampleScores(balanced=True)
     mine = list(range(accelerator.process_index, len(tiles), accelerator.num_processes))
     with progress_bar(total=len(mine), title="samples") as bar:
         for sample in DataLoader(tiles, batch_size, sampler=mine, collate_fn=collate_samples):
@@ -70,7 +70,7 @@ def score_samples(
             for n, draw in enumerate(draws):  # a row for each draw of each tile
                 of_one.add(draw, truth, valid=valid, tile=tile * samples + n)
             bar.update(len(sample.tile))
-    total, total_mean, total_one = SampleScores(), ImageScores(names), ImageScores(names)
+    total, total_mean, total_one = SampleScores(balanced=True), ImageScores(names), ImageScores(names)
     for own, everyone in ((of_all, total), (of_mean, total_mean), (of_one, total_one)):
         everyone.merge(gathered_state(own, accelerator))
     psnr = {"psnr_of_mean": total_mean.compute()["psnr"], "psnr_of_one": total_one.compute()["psnr"]}

@@ -79,7 +79,10 @@ def draw(trained: Trained, tiles: TileDataset, sample: Any) -> tuple[torch.Tenso
 
 def score(trained: Trained, tiles: TileDataset) -> dict[str, float | None]:
     """The scores of all arms on all tiles of a split."""
-    of_image, of_mean, of_one, of_all = *(ImageScores(tiles.optical_bands) for _ in range(3)), SampleScores()
+    of_image, of_mean, of_one, of_all = (
+        *(ImageScores(tiles.optical_bands) for _ in range(3)),
+        SampleScores(balanced=trained.config.variety_width > 0),
+    )
     for sample in DataLoader(tiles, 8, collate_fn=collate_samples):
         image, draws = (decode_optical(x, Scaling()) for x in draw(trained, tiles, sample))
         where = {"valid": sample.optical_valid, "tile": sample.tile}

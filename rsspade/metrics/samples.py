@@ -3,8 +3,10 @@
 Shape letters: S draws (two or more), B tiles, C bands, H W pixels. All of it in the space `display`.
 
 - `pairwise_distance`: root mean square difference of two draws, mean over all pairs. 0: the model ignores its noise.
-- `spread_rmse_ratio`: spread over the error of the draws' mean. The spread carries the factor √((S + 1) / S), so
-  that 1 is the right amount for any number of draws (Fortin et al. 2014); below 1 the model is too sure.
+- `spread_rmse_ratio`: spread over the error of the draws' mean; 1 is the right amount for any number of draws, below 1
+  the model is too sure. Independent draws have a mean that is off by a share of their own width, which the factor
+  √((S + 1) / S) makes up for (Fortin et al. 2014). Balanced ones, those of `RSSpade.draw`, have the right mean and the
+  right mean square as they are (exactly so in whole blocks).
 - `rank_correlation`: Spearman's, over the pixels of a tile, of local spread and local error; mean over tiles.
 - `tile_rank_correlation`: Spearman's over the tiles, of their spread and their error: which of them to trust.
 """
@@ -25,9 +27,14 @@ __all__ = ["SampleScores", "pairwise_distance", "rank_correlation"]
 
 
 class SampleScores:
-    """Accumulates the scores of draws; used as `ImageScores` is."""
+    """Accumulates the scores of draws; used as `ImageScores` is.
 
-    def __init__(self) -> None:
+    Args:
+        balanced: Whether the draws balance each other, or are independent.
+    """
+
+    def __init__(self, *, balanced: bool = False) -> None:
+        self._balanced = balanced
         widths = dict.fromkeys(("pixels", "truth", "not_finite", "distance", "variance", "squared", "rank"), 1)
         self._rows = TileRows(widths, identity=2)
 
@@ -47,7 +54,9 @@ class SampleScores:
         true = DISPLAY.apply(true)
         draws = torch.stack([DISPLAY.apply(draw) for draw, _, _ in cleaned])
         # Over bands, so that one pixel has one spread and one error; (B, H, W) each.
-        variance = draws.var(dim=0).mean(dim=1) * (1 + 1 / len(draws))
+        variance = draws.var(dim=0, correction=0).mean(dim=1)
+        if not self._balanced:
+            variance = variance * (len(draws) + 1) / (len(draws) - 1)
         squared = ((draws.mean(dim=0) - true) ** 2).mean(dim=1)
         self._rows.add(
             tile,

@@ -151,7 +151,7 @@ def tile_predictor(
                 batch, samples=range(options.samples), names=[_NOISE_NAME], origins=[(tile.row, tile.column)],
                 seed=options.seed, day_of_year=day, sun=sun,
             )  # fmt: skip
-            parts = [draws[0].mean(dim=0), *([draws[0].std(dim=0)] if options.with_spread else [])]
+            parts = [draws[0].mean(dim=0), *([draws[0].std(dim=0, correction=0)] if options.with_spread else [])]
             planes = torch.cat(parts)
         return np.concatenate([planes.float().cpu().numpy(), np.pad(valid, missing, mode="reflect")[None]])
 

@@ -46,6 +46,18 @@ def test_draws_as_wide_as_their_error_have_a_ratio_of_one(draws):
     assert compute(samples[[0] * draws], truth, everywhere(truth))["spread_rmse_ratio"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("samples", [2, 8, 16])
+def test_balanced_draws_as_wide_as_their_error_have_a_ratio_of_one(samples):
+    generator = torch.Generator().manual_seed(3)
+    error = 0.02 * torch.randn(1, 4, 64, 64, generator=generator)
+    drawn = 0.02 * torch.randn(samples // 2, 1, 4, 64, 64, generator=generator)
+    image = torch.full_like(error, 0.2)
+    scores = SampleScores(balanced=True)
+    where = {"valid": everywhere(image), "tile": torch.tensor([0])}
+    scores.add(image + torch.cat([drawn, -drawn]), image + error, **where)
+    assert scores.compute()["spread_rmse_ratio"] == pytest.approx(1.0, abs=0.03)
+
+
 def test_draws_that_are_too_sure_or_too_wide_show_it():
     for factor in (0.5, 2.0):
         samples, truth = calibrated(1, draws=20, factor=factor)
