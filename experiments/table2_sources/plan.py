@@ -19,7 +19,7 @@ MODEL: Mapping[str, Any] = {
     "model": "rs_spade",
     "loss.adversarial": 0.0,
     "batch_size": 4,
-    "lr": 2e-3,
+    "lr": 4e-3,
     "generator.variety_width": 0,
     "optimizer.warmup": 100,
 }

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from experiments.cells.cell import Question, Record
+from experiments.table1_generators import plan as table1
 from experiments.table2_sources import __main__ as table2
-from experiments.table2_sources.plan import SUBSETS
+from experiments.table2_sources.plan import PRESETS, SUBSETS, alone
 from experiments.table2_sources.report import PAPER, write_report
 from experiments.table2_sources.towns import towns
 
@@ -95,3 +97,10 @@ def test_noise_in_towns_is_found_where_there_is_some_and_only_there():
     assert "better, against the claim" in said["radar and relief to land cover"]
     assert towns({("lulc",): own["lulc",]}) == ""
     assert "too few seeds" in towns({subset: {0: records[0]} for subset, records in own.items()})
+
+
+def test_the_cells_with_all_sources_are_those_of_table_1_at_its_best_rate():
+    results = json.loads((Path(table1.__file__).parent / "results.json").read_text())
+    rate, preset = results["rates"]["rs_spade"], table1.PRESETS["cpu"]
+    theirs = table1.models(preset)["rs_spade"].with_(lr=rate, steps=preset.steps, seed=100)
+    assert alone(PRESETS["cpu"], SUBSETS[-1]).with_(seed=100).key == theirs.key
