@@ -1,10 +1,6 @@
 """What a scene costs in memory: the peak of the process that paints it, as the operating system counts it."""
 
-import os
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +9,7 @@ import rasterio
 from rasterio.windows import Window
 from scipy.ndimage import gaussian_filter
 
+from experiments.cells.child import run_measured
 from rsspade.channels import num_channels
 from rsspade.landcover import scheme_named
 from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
@@ -54,16 +51,6 @@ def measure_memory(
         sys.executable, "-m", "rsspade", "scene", "--run", str(run), *inputs, *grid, "--landcover-scheme", _SCHEME,
         "--tile", str(tile), "--overlap", str(overlap), "--out", str(out),
     ]  # fmt: skip
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    usage: list[Any] = []
-    # wait4 reports this one child; RUSAGE_CHILDREN would be the largest of all before it.
-    waiter = threading.Thread(target=lambda: usage.extend(os.wait4(process.pid, 0)))
-    waiter.start()
-    waiter.join()
-    seconds = time.perf_counter() - start
-    if usage[1] != 0:
-        raise SystemExit(f"{' '.join(command)} failed")
-    peak = usage[2].ru_maxrss / (1024 if sys.platform.startswith("linux") else 1024**2)
+    seconds, peak = run_measured(command)
     return {"side": side, "tile": tile, "overlap": overlap, "peak_mb": round(peak), "of_limit": round(peak / LIMIT_MB, 2),
             "seconds": round(seconds), "megabytes_written": round(out.stat().st_size / 1e6)}  # fmt: skip

@@ -1,15 +1,13 @@
 """What making datasets costs: worlds with one and two workers, and the memory of `prepare` on a full scene."""
 
-import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from experiments.cells.child import run_measured
 from experiments.cells.timing import interleaved
 from experiments.speed.full_scene import write_full_scene
 from experiments.speed.plan import LIMIT_MB
@@ -45,16 +43,6 @@ def measure_prepare(folder: Path, *, side: int) -> dict[str, Any]:
         sys.executable, "-m", "rsspade", "prepare", *inputs, "--landcover-scheme", "dynamic_world", "--workers", "1",
         "--out", str(folder / "prepared"),
     ]  # fmt: skip
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    usage: list[Any] = []
-    # wait4 reports this one child; RUSAGE_CHILDREN would be the largest of all before it.
-    waiter = threading.Thread(target=lambda: usage.extend(os.wait4(process.pid, 0)))
-    waiter.start()
-    waiter.join()
-    seconds = time.perf_counter() - start
-    if usage[1] != 0:
-        raise SystemExit("prepare failed")
-    peak = usage[2].ru_maxrss / (1024 if sys.platform.startswith("linux") else 1024**2)
+    seconds, peak = run_measured(command)
     shutil.rmtree(folder / "prepared")
     return {"side": side, "peak_mb": peak, "of_limit": peak / LIMIT_MB, "megapixels_per_s": side * side / 1e6 / seconds}
