@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-__all__ = ["Difference", "block_bootstrap", "detectable_difference", "holm", "mean_and_spread", "paired_difference"]
+__all__ = [
+    "Difference",
+    "block_bootstrap",
+    "detectable_difference",
+    "holm",
+    "mean_and_spread",
+    "paired_difference",
+    "verdict",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +113,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     found = np.empty(len(order))
     found[order] = raised
     return [float(p) for p in found]
+
+
+def verdict(found: Difference, p_value: float, *, above: str, below: str) -> str:
+    """A difference in words: `above` or `below` zero where the test is sure of it."""
+    if math.isnan(p_value):
+        return "too few seeds"
+    if p_value >= 0.05:
+        return "no clear difference"
+    return above if found.mean > 0 else below

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from experiments.cells.cell import Question, Record
-from experiments.cells.statistics import Difference, holm, paired_difference
+from experiments.cells.statistics import holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, table
 
 __all__ = ["towns"]
@@ -28,15 +28,6 @@ def class_psnr(record: Record, subset: Subset, *, town: bool) -> float:
     chosen = [entry for name, entry in per_class.items() if (name == TOWN) == town]
     squared = sum(entry["rmse"] ** 2 * entry["pixels"] for entry in chosen) / sum(entry["pixels"] for entry in chosen)
     return -10 * math.log10(squared)
-
-
-def verdict(found: Difference, p_value: float) -> str:
-    """In a word."""
-    if math.isnan(p_value):
-        return "too few seeds"
-    if p_value >= 0.05:
-        return "no clear difference"
-    return "better, against the claim" if found.mean > 0 else "worse, as claimed"
 
 
 def towns(own: Mapping[Subset, Mapping[int, Record]]) -> str:
@@ -65,7 +56,7 @@ def towns(own: Mapping[Subset, Mapping[int, Record]]) -> str:
             difference(elsewhere, 2),
             number(town.p_value, ".3g"),
             number(p, ".3g"),
-            verdict(town, p),
+            verdict(town, p, above="better, against the claim", below="worse, as claimed"),
         ]
         for (title, town, elsewhere), p in zip(entries, raised, strict=True)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cells.cell import Question, Record
-from experiments.cells.statistics import Difference, detectable_difference, holm, paired_difference
+from experiments.cells.statistics import detectable_difference, holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, spread, table
 from experiments.table3_augmentation.plan import CONTRASTS, FACTORS, REGIMES, Contrast, Preset
 
@@ -115,15 +115,6 @@ def _learning(found: Found, fresh: Question, test: Question) -> str:
     return "## Does the network learn?\n\n" + text + table(head, rows) + "\n" + by_class
 
 
-def verdict(found: Difference, p_value: float) -> str:
-    """In a word."""
-    if math.isnan(p_value):
-        return "too few seeds"
-    if p_value >= 0.05:
-        return "no clear difference"
-    return "helps" if found.mean > 0 else "harms"
-
-
 def _core(found: Found, preset: Preset, question: Question) -> str:
     """Mix against True, the six comparisons that the experiment is about."""
     entries = []
@@ -140,7 +131,7 @@ def _core(found: Found, preset: Preset, question: Question) -> str:
         accuracy = paired_difference(*pairs(found, contrast, question, "accuracy"))
         rows.append(
             [_titled(contrast.title, preset), difference(gap, 4), number(gap.p_value, ".3g"), number(p, ".3g"), f"{ahead} of {gap.pairs}",
-             number(detectable_difference(mixed, real), ".4f"), difference(accuracy, 4), verdict(gap, p)]
+             number(detectable_difference(mixed, real), ".4f"), difference(accuracy, 4), verdict(gap, p, above="helps", below="harms")]
         )  # fmt: skip
     head = [
         "", "mIoU", "p, paired t", "p, of six (Holm)", "Mix ahead", "smallest difference seen with 80 % power", "accuracy",
