@@ -4,6 +4,7 @@ A synthetic image of a validation or test tile would teach the network what it i
 must come from a training tile of this very split, by a generator that was trained on it.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch.utils.data import Dataset
 from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.data.sampling import Draw
 from rsspade.data.torch_dataset import Sample, TileDataset
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, RSSpadeWarning, explain
+from rsspade.models.info import beginnings
 
 __all__ = ["MixedOrder", "MixedTiles", "refuse_synthetic_set", "refuse_synthetic_tiles"]
 
@@ -111,7 +113,10 @@ def refuse_synthetic_tiles(folder: DatasetFolder) -> None:
 
 
 def refuse_synthetic_set(real: DatasetFolder, synthetic: DatasetFolder) -> None:
-    """Refuse a synthetic dataset that does not fit the real one, or that leaks from its validation or test tiles."""
+    """Refuse a synthetic dataset that does not fit the real one, or that leaks from its validation or test tiles.
+
+    A generator that was fine-tuned on this split, from weights of another (`--init_from`), is warned of.
+    """
     where = f"--synthetic {synthetic.path}"
     pairs: dict[str, tuple[Any, Any]] = {
         "the land-cover scheme": (real.info.landcover_scheme, synthetic.info.landcover_scheme),
@@ -127,6 +132,7 @@ def refuse_synthetic_set(real: DatasetFolder, synthetic: DatasetFolder) -> None:
     splits = {row.tile: row.split for row in real.rows}
     for row in synthetic.rows:
         _refuse_leak(where, row, splits)
+    _warn_of_beginnings(where, real, synthetic)
 
 
 def _refuse_other_split(where: str, real: DatasetFolder, synthetic: DatasetFolder) -> None:
@@ -140,6 +146,18 @@ def _refuse_other_split(where: str, real: DatasetFolder, synthetic: DatasetFolde
                 explain(where, expected=f"{what} on the split of --data, {split[:12] or 'unknown'}",
                         found=str(found)[:12] if found else "none recorded",
                         fix="Train the generator on --data and make it with `rsspade generate`.")
+            )  # fmt: skip
+
+
+def _warn_of_beginnings(where: str, real: DatasetFolder, synthetic: DatasetFolder) -> None:
+    split = str(real.info.split.get("sha256", ""))
+    for begun in beginnings(synthetic.info.made_by["generator"]):
+        if begun.get("split_sha256") != split:
+            warnings.warn(
+                f"{where}: its generator began with weights that were trained on {begun.get('dataset') or 'another dataset'}, "
+                "by another split: whether they have seen val and test tiles of --data cannot be told. Make sure that the "
+                "places differ.",
+                RSSpadeWarning, stacklevel=2,
             )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from rsspade.errors import InputError
 from rsspade.evaluation import find_generator
 from rsspade.landcover import find_map
 from rsspade.models import GeneratorInfo, RSSpade
+from rsspade.models.info import beginnings
 
 __all__ = ["run_section"]
 
@@ -111,14 +112,12 @@ def _split(dataset: DatasetFolder, info: GeneratorInfo, folder: Path) -> Finding
 def _beginnings(dataset: DatasetFolder, info: GeneratorInfo) -> Iterator[Finding]:
     """The trainings that the run's weights went through before its own (`--init_from`), which may have seen more."""
     ours = {str(dataset.info.split.get("sha256", "")), str(parent_of(dataset).get("split_sha256", ""))}
-    begun = info.training.get("begun_with")
-    while isinstance(begun, dict) and begun:
+    for begun in beginnings(info.training):
         split = str(begun.get("split_sha256", ""))
         if split not in ours:
             text = f"the run began with weights that were trained on {begun.get('dataset') or 'another dataset'}, by another split ({split[:12] or 'unknown'}…): whether they have seen val and test tiles of this dataset cannot be told"
             fix = "Make sure that the places differ, or train without --init_from."
             yield Finding(level=Level.WARNING, check="run.begun_with", text=text, fix=fix)
-        begun = begun.get("begun_with")
 
 
 def _training_dataset(info: GeneratorInfo, folder: Path) -> DatasetFolder | None:

@@ -1,6 +1,7 @@
 """What must be known of a trained generator, as it stands in its `config.json`."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from rsspade.landcover import Scheme, scheme_named
 from rsspade.models.config import GeneratorConfig
 from rsspade.sources import source_named
 
-__all__ = ["GeneratorInfo", "unreadable"]
+__all__ = ["GeneratorInfo", "beginnings", "unreadable"]
 
 FORMAT, VERSION = "rs-spade generator", 1
 
@@ -92,3 +93,15 @@ def unreadable(where: object, expected: str, found: str) -> InputError:
             where, expected=expected, found=found, fix="Name the folder `generator` of a finished run, or restore it."
         )
     )
+
+
+def beginnings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The trainings that weights went through before their own (`--init_from`), the latest first.
+
+    Args:
+        training: What holds `begun_with`: the summary of a training, or the origin of an image.
+    """
+    begun = training.get("begun_with")
+    while isinstance(begun, Mapping) and begun:
+        yield begun
+        begun = begun.get("begun_with")

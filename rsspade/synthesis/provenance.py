@@ -4,14 +4,15 @@ Names and hashes, no paths and no times: the same work gives the same bytes wher
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rsspade import __version__
 from rsspade.errors import InputError, explain
 from rsspade.models import GeneratorInfo
+from rsspade.models.info import beginnings
 
 __all__ = ["Origin"]
 
@@ -26,6 +27,7 @@ class Origin:
         weights_sha256: Of `model.safetensors`.
         split_sha256: The identity of the split it was trained on.
         steps: How long it was trained; None where unknown.
+        begun_with: The training before, where it began with the weights of another (`--init_from`); else empty.
     """
 
     run: str
@@ -33,6 +35,7 @@ class Origin:
     weights_sha256: str
     split_sha256: str
     steps: int | None
+    begun_with: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, info: GeneratorInfo) -> "Origin":
@@ -50,14 +53,16 @@ class Origin:
         return cls(
             run=place.parent.name if place.name == "generator" else place.name, model=info.architecture.model,
             weights_sha256=digest, split_sha256=info.split_sha256, steps=steps if isinstance(steps, int) else None,
+            begun_with=next(beginnings(info.training), {}),
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """As kept in `dataset.json`."""
-        return {
+        content = {
             "run": self.run, "model": self.model, "weights_sha256": self.weights_sha256,
             "split_sha256": self.split_sha256, "steps": self.steps,
         }  # fmt: skip
+        return {**content, "begun_with": dict(self.begun_with)} if self.begun_with else content
 
     def tags(self, *, sources: Sequence[str], seed: int, sample: int, samples: int) -> dict[str, str]:
         """As kept in a GeoTIFF.

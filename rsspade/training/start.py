@@ -51,10 +51,8 @@ def read_start(config: TrainingConfig, wanted: GeneratorInfo) -> Start | None:
                     found=f"one with {found}", fix=fix)
         )  # fmt: skip
     origin = Origin.of(folder, model.info).to_json()
-    kept = ("model", "weights_sha256", "split_sha256", "steps")
-    begun = {"dataset": model.info.training.get("dataset"), **{name: origin[name] for name in kept}}
-    if model.info.training.get("begun_with"):  # what weights have seen does not go away
-        begun["begun_with"] = model.info.training["begun_with"]
+    del origin["run"]  # `begun_with` stays, where it is there: what weights have seen does not go away
+    begun = {"dataset": model.info.training.get("dataset"), **origin}
     return Start(model.network, begun)
 
 

@@ -1,6 +1,7 @@
 """Which tiles an epoch shows, and the synthetic sets that are refused."""
 
 import itertools
+import warnings
 from collections import Counter
 from dataclasses import replace
 
@@ -109,6 +110,19 @@ def test_a_generator_that_saw_another_split_is_refused(dataset, tmp_path):
     made = write_synthetic(dataset, tmp_path / "made", made_by=made_by)
     with pytest.raises(InputError, match="images by a generator trained on the split of --data"):
         refuse_synthetic_set(DatasetFolder.open(dataset), DatasetFolder.open(made))
+
+
+@pytest.mark.parametrize(("ours", "warned"), [(True, 0), (False, 1)])
+def test_a_generator_that_began_with_weights_of_another_split_is_warned_of(dataset, tmp_path, ours, warned):
+    sha = DatasetFolder.open(dataset).info.split["sha256"]
+    first = {"dataset": "elsewhere", "split_sha256": sha if ours else "f" * 64}
+    between = {"dataset": "here", "split_sha256": sha, "begun_with": first}
+    made_by = {"parent": {"split_sha256": sha}, "generator": {"split_sha256": sha, "begun_with": between}}
+    made = write_synthetic(dataset, tmp_path / "made", made_by=made_by)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        refuse_synthetic_set(DatasetFolder.open(dataset), DatasetFolder.open(made))
+    assert [("elsewhere" in str(entry.message)) for entry in caught] == [True] * warned
 
 
 def test_other_bands_are_refused(dataset, tmp_path):
