@@ -46,6 +46,7 @@ class LossOptions:
         focal: Weight of the focal loss.
         gamma: How strongly the focal loss turns away from what is already right.
         class_power: Weight of a class by its share of the training labels, to minus this power; 0 weighs pixels alike, 1 classes.
+            Predictions are corrected for it.
         auxiliary: Weight of the cross-entropy of inner layers, where a model has such.
     """
 

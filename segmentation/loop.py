@@ -209,7 +209,7 @@ def _evaluate(run: Run) -> None:
     data, networks = run.data, run.networks
     if data.val is None:
         return
-    model = Segmenter(networks.average.model, networks.info)  # type: ignore[arg-type]
+    model = Segmenter(networks.average.model, networks.info).to(run.accelerator.device)  # type: ignore[arg-type]
     if run.accelerator.is_main_process and run.config.sample_tiles:
         picture = run.folder.samples / f"step_{run.step:08d}.png"
         draw_samples(picture, model, data.val, run.accelerator, tiles=run.config.sample_tiles)

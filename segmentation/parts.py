@@ -203,19 +203,17 @@ class Networks:
         """Fresh weights from the seed, the same in every process, on the device, prepared."""
         _warn_of_idle_options(config)
         names = {"s2": data.optical_bands, "s1": ("vv", "vh"), "dem": ("elevation", "slope", "aspect", "hillshade")}
+        numbers = class_weights(data.class_pixels, config.loss.class_power) if config.loss.class_power else np.ones(0)
         info = SegmenterInfo(
             architecture=architecture, bands={name: tuple(names[name]) for name in architecture.sources},
             landcover_scheme=data.scheme.name, pixel_size_m=data.folder.info.pixel_size,
-            split_sha256=data.identity["split_sha256"],
+            split_sha256=data.identity["split_sha256"], class_weights=tuple(numbers.tolist()),
         )  # fmt: skip
         torch.manual_seed(config.seed)  # before the weights are drawn: each process must draw the same
         network = build_segmenter(architecture, pretrained=config.network.pretrained).to(accelerator.device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        weights = None
-        if config.loss.class_power:
-            numbers = class_weights(data.class_pixels, config.loss.class_power)
-            weights = torch.tensor(numbers, dtype=torch.float32, device=accelerator.device)
+        weights = torch.tensor(numbers, dtype=torch.float32, device=accelerator.device) if len(numbers) else None
         return cls(
             prepared=accelerator.prepare(network), plain=network, average=Average(network, config.optimizer.ema_decay),
             optimizer=make_optimizer(network, config.lr, config.optimizer), weights=weights, info=info,

@@ -1,6 +1,7 @@
 """A trained segmentation network as a folder that explains itself: physical units in, probabilities or classes out."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ class SegmenterInfo:
         pixel_size_m: Of its training tiles.
         split_sha256: The identity of the split it was trained on.
         training: Summary for people and reports; holds no time and no path.
+        class_weights: Of the losses of its training, for each class; empty where all counted alike. They say which
+            mistakes it was taught to fear, not how common a class is, and are taken out of what it predicts.
     """
 
     architecture: SegmenterConfig
@@ -43,6 +46,7 @@ class SegmenterInfo:
     pixel_size_m: float | None = None
     split_sha256: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    class_weights: tuple[float, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -61,7 +65,7 @@ class SegmenterInfo:
             "architecture": self.architecture.to_dict(), "bands": {n: list(b) for n, b in self.bands.items()},
             "landcover": {"scheme": self.landcover_scheme, "classes": {str(c.id): c.name for c in self.scheme.classes}},
             "scaling": self.scaling.to_dict(), "pixel_size_m": self.pixel_size_m, "split_sha256": self.split_sha256,
-            "training": self.training,
+            "class_weights": list(self.class_weights), "training": self.training,
         }  # fmt: skip
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -77,12 +81,14 @@ class SegmenterInfo:
                 bands={str(n): tuple(map(str, b)) for n, b in content["bands"].items()},
                 landcover_scheme=content["landcover"]["scheme"], scaling=Scaling.from_dict(content["scaling"]),
                 pixel_size_m=content["pixel_size_m"], split_sha256=content["split_sha256"],
-                training=dict(content["training"]),
+                training=dict(content["training"]), class_weights=tuple(map(float, content.get("class_weights", ()))),
             )  # fmt: skip
             if {str(c.id): c.name for c in info.scheme.classes} != content["landcover"]["classes"]:
                 raise ValueError(f"other classes under the name {info.landcover_scheme}")  # noqa: TRY301
             if set(info.bands) != set(info.sources) or len(info.scheme.classes) != info.architecture.num_classes:
                 raise ValueError("bands or classes that are not the network's")  # noqa: TRY301
+            if info.class_weights and not _fit(info.class_weights, len(info.scheme.classes)):
+                raise ValueError("weights that are not of its classes")  # noqa: TRY301
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
             raise _unreadable(
                 where, f"the description of a network ({FORMAT} {VERSION})", f"{type(err).__name__}: {err}"
@@ -90,8 +96,15 @@ class SegmenterInfo:
         return info
 
 
+def _fit(weights: tuple[float, ...], classes: int) -> bool:
+    return len(weights) == classes and all(0 < weight < math.inf for weight in weights)
+
+
 class Segmenter(nn.Module):
     """A trained network: physical units in, logits out; `classify` for class ids, `probabilities` for softmax.
+
+    A loss that weighs classes teaches probabilities that are too high for the heavy ones, in proportion to the weights; the
+    logits here have them divided out again (Elkan 2001), so that borders are not drawn in favour of rare classes.
 
         model = Segmenter.from_pretrained("run/model")
         ids = model.classify({"s2": reflectance})  # (B, H, W) uint8, ids of model.info.scheme
@@ -101,10 +114,14 @@ class Segmenter(nn.Module):
         info: What it is.
     """
 
+    tilt: Tensor
+
     def __init__(self, network: SegmentationNetwork, info: SegmenterInfo) -> None:
         super().__init__()
         self.network = network
         self.info = info
+        weights = torch.tensor(info.class_weights or [1.0] * info.architecture.num_classes)
+        self.register_buffer("tilt", weights.log()[:, None, None], persistent=False)
 
     def forward(self, sources: Mapping[str, Tensor], valid: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits (B, K, H, W).
@@ -121,7 +138,7 @@ class Segmenter(nn.Module):
         masks = valid or {}
         channels = {n: encode(n, x, masks.get(n), scaling=self.info.scaling) for n, x in sources.items()}
         logits: Tensor = self.network(channels).logits
-        return logits.float()
+        return logits.float() - self.tilt
 
     @torch.no_grad()
     def probabilities(self, sources: Mapping[str, Tensor], valid: Mapping[str, Tensor] | None = None) -> Tensor:

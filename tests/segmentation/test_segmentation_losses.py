@@ -72,6 +72,14 @@ def test_the_parts_of_a_batch_give_the_gradient_of_the_whole(pair):
         assert dealt.item() == pytest.approx(value(whole), rel=1e-5)
 
 
+def test_weighted_cross_entropy_is_least_where_probabilities_are_shares_times_weights():
+    labels = torch.tensor([0] * 12 + [1] * 3 + [2]).reshape(1, 4, 4)
+    shares, weights = torch.tensor([12, 3, 1]) / 16, torch.tensor([1.0, 2.0, 5.0])
+    logits = (shares * weights).log()[None, :, None, None].requires_grad_()
+    cross_entropy(logits.expand(1, 3, 4, 4), labels, weights).total.backward()
+    assert logits.grad.flatten() == pytest.approx(torch.zeros(3), abs=1e-5)
+
+
 def test_class_weights_are_one_on_average_and_favour_the_rare():
     pixels = np.array([900, 90, 10, 0])
     weights = class_weights(pixels, 0.5)

@@ -1,5 +1,6 @@
 """What every segmentation network keeps to, and its folder."""
 
+import dataclasses
 import json
 import shutil
 
@@ -146,6 +147,16 @@ def test_a_folder_loads_as_the_same_network(segmenter, tmp_path):
     assert "land cover from s2, s1" in (tmp_path / "run" / "model" / "README.md").read_text()
 
 
+def test_the_weights_of_the_losses_are_divided_out_of_the_probabilities(segmenter, tmp_path):
+    weights = torch.linspace(0.5, 2.5, 9)
+    weighted = Segmenter(segmenter.network, dataclasses.replace(segmenter.info, class_weights=tuple(weights.tolist())))
+    weighted.save_pretrained(tmp_path / "model")
+    inputs = {"s2": torch.rand(1, 4, 64, 64), "s1": torch.randn(1, 2, 64, 64) - 12}
+    expected = segmenter.probabilities(inputs) / weights[:, None, None]
+    found = Segmenter.from_pretrained(tmp_path / "model").probabilities(inputs)
+    torch.testing.assert_close(found, expected / expected.sum(dim=1, keepdim=True))
+
+
 def test_pixels_without_data_are_the_same_whatever_they_hold(segmenter):
     s2, s1 = torch.rand(1, 4, 64, 64), torch.randn(1, 2, 64, 64) - 12
     other = s2.clone()
@@ -161,6 +172,8 @@ def test_pixels_without_data_are_the_same_whatever_they_hold(segmenter):
         (lambda c: c.update(version=2), "version 2"),
         (lambda c: c["landcover"]["classes"].update({"0": "sea"}), "other classes under the name dynamic_world"),
         (lambda c: c["architecture"].update(num_classes=8), "bands or classes that are not the network's"),
+        (lambda c: c.update(class_weights=[1.0] * 8), "weights that are not of its classes"),
+        (lambda c: c.update(class_weights=[0.0] * 9), "weights that are not of its classes"),
         (lambda c: c["architecture"].update(depth=3), "the weights of the network that config.json describes"),
         (lambda c: c["architecture"].update(new=1), "found 'new'"),
     ],

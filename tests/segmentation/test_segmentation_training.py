@@ -56,6 +56,7 @@ def test_a_run_leaves_a_network_that_loads_and_lines_that_tell_its_way(dataset, 
     assert model.info.training["synthetic_per_epoch"] == len(tiles)
     ids = model.classify({"s2": torch.rand(1, 4, 80, 64), "s1": torch.randn(1, 2, 80, 64) - 12})
     assert ids.shape == (1, 80, 64)
+    assert min(model.info.class_weights) < 1 < max(model.info.class_weights)
     written = lines(tmp_path / "run")
     assert all(set(line["loss"]) == {"cross_entropy", "dice", "focal"} for line in written if "loss" in line)
     assert [line["val"]["epoch"] for line in written if "val" in line] == [1.0, 2.0]
