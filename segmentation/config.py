@@ -79,6 +79,8 @@ class OptimizerOptions:
         warmup: Steps in which it rises from 0.
         clip_norm: Longest gradient; none for any.
         ema_decay: Of the averaged network, which is then the one that is validated and kept; 0 for no average.
+        norm_tiles: Real training tiles over which the norms of that network are measured anew before it is validated or kept;
+            0 for the running averages of the last batches.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
@@ -89,6 +91,7 @@ class OptimizerOptions:
     warmup: int = 0
     clip_norm: float | None = None
     ema_decay: float = 0.0
+    norm_tiles: int = 256
 
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2", "ema_decay"):
@@ -96,7 +99,7 @@ class OptimizerOptions:
                 raise _impossible(
                     f"--optimizer.{name}", "0 ≤ value < 1", f"{getattr(self, name):g}", "Correct the value."
                 )
-        for name in ("weight_decay", "warmup"):
+        for name in ("weight_decay", "warmup", "norm_tiles"):
             _at_least(f"optimizer.{name}", getattr(self, name), 0)
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise _impossible(

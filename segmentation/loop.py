@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from rsspade.data.collate import collate_samples
 from rsspade.environment import code_version, note_session
 from rsspade.errors import InputError, explain
 from rsspade.training.batches import Share, StepSampler, make_loader, seed_step
@@ -31,6 +32,7 @@ from segmentation.losses import Part, cross_entropy, dice, divide, focal
 from segmentation.metrics import scores
 from segmentation.models.checkpoint import Segmenter, SegmenterInfo
 from segmentation.models.contract import Prediction
+from segmentation.norms import choose_tiles, measure_norms
 from segmentation.parts import Batch, Data, Networks, make_architecture, to_device
 from segmentation.samples import draw_samples
 
@@ -47,6 +49,7 @@ class Run:
         step: Optimizer steps done.
         best: Step, scores and count of the best validation and of those since; empty before the first.
         left_out: Steps that were not made, because a number was not finite; on the device.
+        measured: The step at which the norms of the averaged network were last measured.
     """
 
     config: SegmentationConfig
@@ -60,6 +63,7 @@ class Run:
     step: int
     best: dict[str, Any]
     left_out: Tensor
+    measured: int = -1
 
     @property
     def has_stalled(self) -> bool:
@@ -204,17 +208,45 @@ def _weighted(part: Part, weight: float) -> Part:
     return Part(part.total * weight, part.divisor)
 
 
+def _measure_norms(run: Run) -> None:
+    """Give the averaged network norms of its own, once a step."""
+    config, data, share = run.config, run.data, run.share
+    if not config.optimizer.norm_tiles or run.measured == run.step:
+        return
+    chosen = choose_tiles(
+        data.real, config.optimizer.norm_tiles, batch_size=_tiles_at_a_time(run), rank=share.rank, processes=share.processes
+    )  # fmt: skip
+    with run.accelerator.autocast():
+        measure_norms(run.networks.average.model, (_still(run, tiles) for tiles in chosen.tolist()))
+    run.measured = run.step
+
+
+def _still(run: Run, tiles: list[int]) -> dict[str, Tensor]:
+    """Whole training tiles as the network sees them."""
+    sample = collate_samples([run.data.whole[n] for n in tiles])
+    return to_device(
+        sample, run.accelerator.device, sources=run.config.sources, scaling=run.networks.info.scaling,
+        scheme=run.data.scheme, channels_last=run.config.channels_last,
+    ).inputs  # fmt: skip
+
+
+def _tiles_at_a_time(run: Run) -> int:
+    return max(run.config.batch_size // (run.share.processes * run.share.accumulate), 1)
+
+
 def _evaluate(run: Run) -> None:
     """Score the averaged network on the real validation tiles, draw some; keep it if it is the best so far."""
     data, networks = run.data, run.networks
     if data.val is None:
         return
+    _measure_norms(run)
     model = Segmenter(networks.average.model, networks.info).to(run.accelerator.device)  # type: ignore[arg-type]
     if run.accelerator.is_main_process and run.config.sample_tiles:
         picture = run.folder.samples / f"step_{run.step:08d}.png"
         draw_samples(picture, model, data.val, run.accelerator, tiles=run.config.sample_tiles)
-    size = max(run.config.batch_size // (run.share.processes * run.share.accumulate), 1)
-    found = scores(count_confusion(model, data.val, run.accelerator, batch_size=size), data.scheme.names)
+    found = scores(
+        count_confusion(model, data.val, run.accelerator, batch_size=_tiles_at_a_time(run)), data.scheme.names
+    )
     kept = {name: found[name] for name in KEPT_SCORES} | {
         "epoch": round(run.step * run.config.batch_size / data.order.num_draws, 4), "tiles": len(data.val),
         "iou": {name: entry["iou"] for name, entry in found["per_class"].items()},
@@ -230,6 +262,7 @@ def _evaluate(run: Run) -> None:
 
 def _save(run: Run, *, ends: bool) -> None:
     """Write the last network, then the full state: where the state of the last step is there, so is all else."""
+    _measure_norms(run)
     if run.accelerator.is_main_process:
         _export(run, run.folder.model_last, val={})
         if "step" not in run.best and ends:

@@ -69,6 +69,7 @@ class Data:
         order: Of the draws.
         real: Positions of the real tiles in use, among the training tiles of the dataset.
         class_pixels: (classes,) labelled pixels of these tiles.
+        whole: The real training tiles as they are; `real` are positions in it too.
         val: Validation tiles as they are; None where there are none.
     """
 
@@ -104,6 +105,7 @@ class Data:
             ratio=config.ratio, seed=config.seed,
         )  # fmt: skip
         self.num_synthetic_tiles = len(chosen)
+        self.whole = open_tiles(self.folder, "train", config.sources, random_crops=False)
         self.val = self._validation(config)
         spare = 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) - 1, 1))
         self.workers = spare if options.workers is None else options.workers

@@ -77,6 +77,16 @@ def test_one_batch_is_overfitted(dataset, tmp_path):
     assert np.mean(losses[-5:]) < 0.3 * losses[0]
 
 
+def test_measuring_the_norms_changes_what_is_kept_and_not_how_it_is_trained(dataset, tmp_path):
+    for tiles in (0, 3):
+        given = {"steps": 4, "eval_every": 2, "optimizer__ema_decay": 0.5, "optimizer__norm_tiles": tiles}
+        assert run(dataset, tmp_path / f"run{tiles}", **given) == 0
+    weights = [Segmenter.from_pretrained(tmp_path / name / "model_last").state_dict() for name in ("run0", "run3")]
+    differ = {name for name in weights[0] if not torch.equal(weights[0][name], weights[1][name])}
+    assert differ
+    assert all("running_" in name for name in differ)
+
+
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(dataset, synthetic, tmp_path, monkeypatch):
     given = {"steps": 6, "save_every": 2, "eval_every": 3, "log_every": 4, "synthetic": synthetic, "ratio": 0.5}
     given |= {"optimizer__ema_decay": 0.9}

@@ -1,0 +1,57 @@
+"""What batch norms take for the mean and spread of their features, measured anew before a network is judged or kept.
+
+While a network is trained, its norms keep a running average over some ten batches, of weights that move on; the averaged
+weights never were the ones that it belongs to. With small batches of crops that is noise which a score shows. So the
+statistics are measured with the weights as they are, over whole real training tiles: what the network will meet.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rsspade.models.sync_norm import SyncBatchNorm
+
+__all__ = ["choose_tiles", "measure_norms"]
+
+
+def choose_tiles(tiles: np.ndarray, wanted: int, *, batch_size: int, rank: int = 0, processes: int = 1) -> np.ndarray:
+    """The batches (batches, batch_size) of a process: about `wanted` tiles in all, the same in every call.
+
+    All processes get equally many; together they get in each batch what one process with a batch as large as all of theirs
+    would get.
+    """
+    mixed = tiles[np.random.default_rng(0).permutation(len(tiles))][:wanted]
+    together = min(batch_size, max(len(mixed) // processes, 1)) * processes
+    batches = max(len(mixed) // together, 1)
+    return np.resize(mixed, (batches, processes, together // processes))[:, rank]
+
+
+@torch.no_grad()
+def measure_norms(network: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> None:
+    """Give each norm the mean and variance of its features over all batches; all else stays in eval mode.
+
+    In each batch the norms before it normalise by that batch, as in training.
+    """
+    norms = [module for module in network.modules() if isinstance(module, SyncBatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    sums = [(torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_var)) for norm in norms]
+    count = 0
+    try:
+        for norm in norms:
+            norm.train()
+            norm.momentum = 1.0  # what it then keeps is the batch alone
+        for inputs in batches if norms else ():
+            network(inputs)
+            count += 1
+            for norm, (mean, square) in zip(norms, sums, strict=True):
+                mean += norm.running_mean
+                square += norm.running_var + norm.running_mean.square()
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.eval()
+            norm.momentum = momentum
+    for norm, (mean, square) in zip(norms, sums, strict=True):
+        norm.running_mean.copy_(mean / count)
+        norm.running_var.copy_(square / count - norm.running_mean.square())
