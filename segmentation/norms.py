@@ -23,7 +23,10 @@ def choose_tiles(tiles: np.ndarray, wanted: int, *, batch_size: int, rank: int =
     would get.
     """
     mixed = tiles[np.random.default_rng(0).permutation(len(tiles))][:wanted]
-    together = min(batch_size, max(len(mixed) // processes, 1)) * processes
+    least = (
+        2 if processes == 1 and batch_size > 1 else 1
+    )  # a network that pools the whole image cannot normalise one alone
+    together = min(batch_size, max(len(mixed) // processes, least)) * processes
     batches = max(len(mixed) // together, 1)
     return np.resize(mixed, (batches, processes, together // processes))[:, rank]
 

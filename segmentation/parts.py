@@ -30,6 +30,9 @@ from segmentation.models.config import SegmenterConfig, build_segmenter
 __all__ = ["Batch", "Data", "Networks", "make_architecture", "to_device"]
 
 
+_SYNTHETIC_SEED = 2**32
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """A micro-batch as the network wants it.
@@ -90,7 +93,8 @@ class Data:
         if config.synthetic is not None:
             folder = DatasetFolder.open(config.synthetic)
             refuse_synthetic_set(self.folder, folder)
-            made = open_tiles(folder, "train", config.sources, **training)
+            # Another seed: a tile would be cropped and turned as its parent, and each label be seen twice.
+            made = open_tiles(folder, "train", config.sources, **{**training, "seed": config.seed + _SYNTHETIC_SEED})
             families = _families(
                 made, {tiles.rows[n].tile for n in self.real} if config.parents == "labelled" else None
             )

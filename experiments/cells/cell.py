@@ -25,10 +25,11 @@ from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.options import flatten, unflatten
 from segmentation.config import SegmentationConfig
 
-__all__ = ["GENERATION", "WEIGHTS", "Cell", "Config", "Data", "Question", "Record", "Synthetic", "World", "effective"]
+__all__ = ["GENERATIONS", "WEIGHTS", "Cell", "Config", "Data", "Question", "Record", "Synthetic", "World", "effective"]
 
-GENERATION = 1
-"""To be raised when a change of the code moves the results of a training: all earlier cells are then run anew."""
+GENERATIONS: Mapping[str, int] = {"generator": 1, "segmentation": 2, "forest": 1, "answer": 1}
+"""To be raised when a change of the code moves the results of such a training: all earlier cells of its kind, and those that
+rest on them, are then run anew."""
 
 Config = TrainingConfig | SegmentationConfig | ForestConfig | AnswerConfig
 _QUIET = {"tracker": "none", "resume": True, "keep_checkpoints": 1}
@@ -152,7 +153,8 @@ class Cell:
     @property
     def key(self) -> str:
         """Its name on the disk."""
-        return _digest({"generation": GENERATION, **self.to_json()})
+        first = {} if self.rests_on is None else {"rests_on": self.rests_on.key}
+        return _digest({"generation": GENERATIONS[self.trains], **first, **self.to_json()})
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for; what a generator has no need of is left out, so that its key stays what it was."""
@@ -205,7 +207,7 @@ class Synthetic:
     @property
     def key(self) -> str:
         """Its name on the disk."""
-        return _digest(self.to_json())
+        return _digest({"generator": self.generator.key, "samples": self.samples})
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for."""

@@ -131,7 +131,7 @@ class Workshop:
         record = Record.read(path)
         if not record.is_current():
             raise SystemExit(
-                f"{path}: expected a training with today's defaults, found another. Remove the folder, or raise GENERATION."
+                f"{path}: expected a training with today's defaults, found another. Remove the folder, or raise its GENERATIONS."
             )
         return record if all(str(q) in record.scores for q in questions) else None
 
@@ -168,16 +168,19 @@ class Workshop:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the cells at work save and end
         with ThreadPoolExecutor(self.workers) as pool:
             try:
-                list(pool.map(lambda request: self._make(request[0], request[1], stop), requests))
+                failed = list(pool.map(lambda request: self._make(request[0], request[1], stop), requests))
             except BaseException:
                 stop.set()
                 for child in list(self._children):
                     child.terminate()
                 raise
+        if any(failed):  # one that diverges does not keep the others from being trained
+            raise SystemExit("\n".join(filter(None, failed)))
 
-    def _make(self, cell: Cell, questions: Sequence[Question], stop: threading.Event) -> None:
+    def _make(self, cell: Cell, questions: Sequence[Question], stop: threading.Event) -> str:
+        """Make a cell in a process of its own; returns what went wrong, empty where nothing did."""
         if stop.is_set():
-            return
+            return ""
         folder = self.folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes_atomically(folder / "cell.json", json.dumps(cell.to_json(), indent=1).encode())
@@ -193,15 +196,18 @@ class Workshop:
             code = child.wait()
             self._children.discard(child)
         if code != 0:
-            if not stop.is_set():
-                lines = (folder / "log.txt").read_text().strip().splitlines()
-                raise SystemExit(f"{folder}: ended with {code}: {lines[-1] if lines else 'without a word'}")
-            return
+            if stop.is_set():
+                return ""
+            lines = (folder / "log.txt").read_text().strip().splitlines()
+            told = f"{folder}: ended with {code}: {lines[-1] if lines else 'without a word'}"
+            print(told, flush=True)
+            return told
         with contextlib.suppress(OSError):
             record = Record.read(folder / "record.json")
             score = record.scores[str(questions[0])]
             shown = " ".join(f"{score[name]:.4f}" for name in HEADLINE if name in score)
             print(f"{cell.key}  {shown}  {time.perf_counter() - start:.0f} s  {_short(cell)}", flush=True)
+        return ""
 
 
 HEADLINE = ("psnr", "ssim", "sam_rad", "miou", "accuracy")

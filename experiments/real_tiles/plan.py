@@ -1,4 +1,4 @@
-"""Which cells the question consists of. Nothing here was chosen by a score on a real tile."""
+"""Which cells the question consists of. Nothing here was chosen by a score of a generator on a real tile."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -45,7 +45,7 @@ def values(found: Found, arm: str, measure: str) -> tuple[list[str], np.ndarray]
 
 
 def compare(found: Found, first: str, second: str, measure: str) -> tuple[Difference, list[float]]:
-    """First minus second: over blocks, with its interval, the mean over seeds taken first; and the mean of each seed."""
+    """First minus second, with the interval over blocks and seeds; and the mean of each seed."""
     blocks, one = values(found, first, measure)
     others, two = values(found, second, measure)
     if blocks != others:
@@ -56,7 +56,7 @@ def compare(found: Found, first: str, second: str, measure: str) -> tuple[Differ
         return Difference(math.nan, math.nan, math.nan, math.nan, 0), [math.nan]
     own = apart[:, known]
     strata = [tile_of(block) for block, is_known in zip(blocks, known, strict=True) if is_known]
-    return block_bootstrap(own.mean(axis=0).tolist(), strata), own.mean(axis=1).tolist()
+    return block_bootstrap(own, strata), own.mean(axis=1).tolist()
 
 
 def _means(own: np.ndarray) -> list[float]:
@@ -75,12 +75,12 @@ def write_report(path: Path, conclusions: Mapping[str, Any], designs: Mapping[st
         f"{conclusions['tile_size']} px; sources {' + '.join(conclusions['sources'])}; {conclusions['date']}, "
         f"{conclusions['machine']}, {versions}, commit {conclusions['commit']}, preset `{conclusions['preset']}`.\n\n"
         "Scores are means over blocks. *Over blocks* is the standard deviation of blocks (each the mean of its seeds), *over "
-        "seeds* that of seeds (each the mean of its blocks). Intervals are 95 %, by resampling blocks within their tiles: they "
-        "say what other blocks of these tiles would give, and nothing about other tiles.\n"
+        "seeds* that of seeds (each the mean of its blocks). Intervals are 95 %, by resampling blocks within their tiles and "
+        "seeds: they say what other blocks of these tiles and other trainings would give, and nothing about other tiles.\n"
     ]  # fmt: skip
     for design, found in designs.items():
         if found:
-            parts += [f"## {TITLES[design]}\n", _scores(found), _tiles(found), _differences(found)]
+            parts += [f"## {TITLES[design]}\n", _scores(found), _tiles(found), _differences(found), _by_tile(found)]
     path.write_text("\n".join(parts), encoding="utf-8")
     print(f"Wrote {path}")
 
@@ -127,4 +127,21 @@ def _differences(found: Found) -> str:
             cells += [difference(whole, digits), ends] if whole.pairs else ["–", "–"]
         rows.append([f"{first} − {second}", *cells])
     head = [text for title, _ in MEASURES.values() for text in (title, "seeds, lowest … highest")]
-    return "Differences with their intervals over blocks:\n\n" + table(["", *head], rows)
+    return "Differences with their intervals over blocks and seeds:\n\n" + table(["", *head], rows)
+
+
+def _by_tile(found: Found) -> str:
+    """The differences once more, tile by tile: one of them may rule the mean."""
+    rows = []
+    for first, second in COMPARISONS:
+        blocks = values(found, first, "psnr")[0]
+        for tile in sorted({tile_of(block) for block in blocks}):
+            inside = [n for n, block in enumerate(blocks) if tile_of(block) == tile]
+            cells = []
+            for measure, (_, digits) in MEASURES.items():
+                apart = values(found, first, measure)[1][:, inside] - values(found, second, measure)[1][:, inside]
+                each = _means(apart)
+                cells.append("–" if any(map(math.isnan, each)) else spread(each, digits))
+            rows.append([f"{first} − {second}", tile, *cells])
+    titles = [title for title, _ in MEASURES.values()]
+    return "The same tile by tile, mean ± standard deviation over seeds:\n\n" + table(["", "tile", *titles], rows)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from experiments.cells.cell import Question, Record
-from experiments.cells.statistics import holm, paired_difference, verdict
+from experiments.cells.statistics import detectable_difference, holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, table
 
 __all__ = ["towns"]
@@ -12,6 +12,8 @@ __all__ = ["towns"]
 Subset = tuple[str, ...]
 
 TOWN = "built"
+ALPHA = 0.05
+"""How often chance alone may be called an effect, over all tests together."""
 ADDED: tuple[tuple[str, Subset, Subset], ...] = (
     ("radar to land cover", ("s1", "lulc"), ("lulc",)),
     ("relief to land cover", ("lulc", "dem"), ("lulc",)),
@@ -37,18 +39,16 @@ def towns(own: Mapping[Subset, Mapping[int, Record]]) -> str:
         seeds = sorted(own.get(more, {}).keys() & own.get(less, {}).keys())
         if not seeds or TOWN not in own[more][seeds[0]].scores[str(Question("test", more))]["per_class"]:
             continue
-        gains = {
-            town: paired_difference(
-                [class_psnr(own[more][seed], more, town=town) for seed in seeds],
-                [class_psnr(own[less][seed], less, town=town) for seed in seeds],
-            )
+        arms = {
+            town: [[class_psnr(own[subset][seed], subset, town=town) for seed in seeds] for subset in (more, less)]
             for town in (True, False)
         }
-        entries.append((title, gains[True], gains[False]))
+        entries.append((title, paired_difference(*arms[True]), paired_difference(*arms[False]), arms[True]))
     if not entries:
         return ""
-    several = all(town.pairs > 1 for _, town, _ in entries)
-    raised = holm([town.p_value for _, town, _ in entries]) if several else [math.nan] * len(entries)
+    several = all(town.pairs > 1 for _, town, *_ in entries)
+    raised = holm([town.p_value for _, town, *_ in entries]) if several else [math.nan] * len(entries)
+    level = ALPHA / len(entries)
     rows = [
         [
             title,
@@ -56,14 +56,23 @@ def towns(own: Mapping[Subset, Mapping[int, Record]]) -> str:
             difference(elsewhere, 2),
             number(town.p_value, ".3g"),
             number(p, ".3g"),
+            number(detectable_difference(*arms, alpha=level), ".2f"),
             verdict(town, p, above="better, against the claim", below="worse, as claimed"),
         ]
-        for (title, town, elsewhere), p in zip(entries, raised, strict=True)
+        for (title, town, elsewhere, arms), p in zip(entries, raised, strict=True)
     ]
     text = (
         "The paper holds that in towns radar and relief have little to say and may add noise. PSNR over the pixels of the "
         f"class `{TOWN}`, with a source minus without it, models of their own, paired by seed; p-values of the "
         f"{len(entries)} tests together are raised after Holm. The pairs tell the luck of trainings, not that of places.\n\n"
     )
-    head = ["what is added", "in towns (dB)", "elsewhere (dB)", "p, paired t", "p, of all (Holm)", "in towns it is"]
+    head = [
+        "what is added",
+        "in towns (dB)",
+        "elsewhere (dB)",
+        "p, paired t",
+        "p, of all (Holm)",
+        "least found with 80 % power (dB)",
+        "in towns it is",
+    ]
     return "## Do radar and relief harm in towns?\n\n" + text + table(head, rows)

@@ -27,13 +27,13 @@ SIDE = 1.8
 
 
 def draw_curves(path: Path, preset: Preset, found: Found) -> None:
-    """Mean over seeds, and the spread as a band: at equal steps above, at equal epochs below."""
+    """Mean over seeds, and the spread as a band: at equal steps above, True of half the steps (equal epochs) below."""
     figure = Figure(figsize=(10, 5.6), layout="constrained", dpi=100)
     axes = figure.subplots(2, len(REGIMES), sharey="col")
     for column, (regime, title) in enumerate(REGIMES.items()):
         for row, (name, unit) in enumerate((("steps", "step"), ("epochs", "epoch"))):
             own, real = axes[row, column], "true all" if regime == "all" else "true few"
-            for label, arm in (("True", real), ("Mix", f"mix {regime} {name}")):
+            for label, arm in (("True", real if name == "steps" else f"{real} half"), ("Mix", f"mix {regime}")):
                 _draw_curve(own, label, found.get(arm, {}), unit)
             own.set_xlabel(f"{unit} (equal {name})")
             own.grid(alpha=0.3)
@@ -61,8 +61,8 @@ def draw_maps(path: Path, workshop: Workshop, preset: Preset) -> bool:
     """Real test tiles with the maps of the first seed's networks; False where their weights are not here."""
     cells = arms(preset, preset.seeds[0], "core")
     columns = {
-        "True, all labels": "true all", "Mix, all labels": "mix all steps", "True, few": "true few",
-        "Mix, few, sources of all": "mix sources steps",
+        "True, all labels": "true all", "Mix, all labels": "mix all", "True, few": "true few",
+        "Mix, few, sources of all": "mix sources",
     }  # fmt: skip
     weights = {title: workshop.weights(cells[name]) for title, name in columns.items()}
     if not all(folder.is_dir() for folder in weights.values()):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.cells.cell import Cell, Question, Record, Synthetic, World
+from experiments.cells.cell import GENERATIONS, Cell, Question, Record, Synthetic, World
 from experiments.cells.results import write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.statistics import detectable_difference, holm, mean_and_spread, paired_difference
@@ -208,16 +208,38 @@ def test_an_answer_without_a_network_is_a_cell_too_and_has_the_scores_of_evaluat
     assert low["per_class"].keys() == high["per_class"].keys()
 
 
-def test_the_detectable_difference_is_found_as_often_as_it_says():
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 6])
+def test_the_detectable_difference_is_found_as_often_as_it_says(alpha):
     rng = np.random.default_rng(0)
     first = rng.normal(size=10)
-    shift = detectable_difference(first, np.zeros(10))
+    shift = detectable_difference(first, np.zeros(10), alpha=alpha)
     spread = float(np.std(first, ddof=1))
     draws = rng.normal(shift, spread, size=(20_000, 10))
-    assert np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05) == pytest.approx(0.8, abs=0.01)
+    assert np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < alpha) == pytest.approx(0.8, abs=0.01)
     assert math.isnan(detectable_difference([1.0], [0.0]))
 
 
 def test_p_values_of_several_tests_are_raised_in_order():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.6]) == [1.0, 1.0]
+
+
+def test_a_new_generation_of_generators_makes_new_images_and_new_networks_and_no_new_forest(monkeypatch):
+    forest = Cell(HALF.world.whole, {"pixels": 400}, "forest")
+    before = [HALF.key, SEGMENTER.key, SEGMENTER.synthetic.key, forest.key]
+    monkeypatch.setitem(GENERATIONS, "generator", 99)
+    after = [HALF.key, SEGMENTER.key, SEGMENTER.synthetic.key, forest.key]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, False, True]
+
+
+def test_a_cell_that_fails_keeps_no_other_from_being_made(tmp_path, monkeypatch, capsys):
+    workshop = Workshop(tmp_path, workers=1)
+    made = []
+    monkeypatch.setattr(workshop, "dataset", lambda world: tmp_path)
+    monkeypatch.setattr(
+        workshop, "_make", lambda cell, *_: made.append(cell) or ("it diverged" if len(made) == 1 else "")
+    )
+    cells = [TINY.with_(seed=seed) for seed in (1, 2, 3)]
+    with pytest.raises(SystemExit, match="it diverged"):
+        workshop.run(cells, [MAPS])
+    assert made == cells

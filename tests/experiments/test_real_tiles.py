@@ -135,12 +135,19 @@ def test_the_interval_over_blocks_holds_the_true_mean_about_as_often_as_it_says(
     rng = np.random.default_rng(0)
     strata = ["a"] * 20 + ["b"] * 20
     shifts = np.repeat([-1.0, 2.0], 20)  # images differ: that is not what the interval is about
-    found = [block_bootstrap(rng.normal(shifts, 0.5), strata, draws=400, seed=n) for n in range(400)]
+    found = [block_bootstrap(rng.normal(shifts, 0.5)[None], strata, draws=400, seed=n) for n in range(400)]
     held = np.mean([one.low <= 0.5 <= one.high for one in found])
     assert 0.89 < held < 0.98
     expected = 2 * stats.norm.ppf(0.975) * 0.5 / math.sqrt(40)
     assert np.mean([one.high - one.low for one in found]) == pytest.approx(expected, rel=0.06)
-    assert math.isnan(block_bootstrap([1.0], ["a"]).low)
+    assert math.isnan(block_bootstrap(np.ones((3, 1)), ["a"]).low)
+
+
+def test_what_all_blocks_of_a_training_share_widens_the_interval():
+    rng = np.random.default_rng(0)
+    alike = rng.normal(size=(8, 40)) * 0.1
+    one, other = (block_bootstrap(alike + luck * rng.normal(size=(8, 1)), ["a"] * 40, draws=2000) for luck in (0, 1))
+    assert other.high - other.low > 5 * (one.high - one.low)
 
 
 def without(folder, *names):

@@ -31,14 +31,15 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
         if "curve" in cell:
             assert cell["curve"][-1]["step"] == cell["options"]["steps"]
             assert len(cell["curve"]) >= 2
-    assert kinds == {"generator": 4, "segmentation": 2 * 8 + 5 + 2 + 4, "forest": 2}
+    assert kinds == {"generator": 4, "segmentation": 2 * 7 + 1 + 3 + 2 + 2 + 2, "forest": 2}
     means = {
         c["scores"][next(iter(c["scores"]))]["miou"] for c in results["cells"] if c.get("trains") == "segmentation"
     }
     assert len(means) > 13  # other data, other networks
     fitted = [c["scores"][next(iter(c["scores"]))]["miou"] for c in results["cells"] if c.get("trains") == "forest"]
     assert min(fitted) > 0.2  # a forest learns from a few hundred pixels already
-    assert "equal epochs: Mix − True" in text
+    assert "**Interim**" not in text
+    assert all(part in text for part in ("## Does it help?", "## At equal epochs", "p, of 3 (Holm)"))
     assert "Ahead by at least 0.05 on both with" in text.replace("mIoU ", "")
     assert "(rare)" in text
     assert all((folder / name).stat().st_size > 10_000 for name in ("curves.png", "maps.png"))
@@ -53,23 +54,23 @@ def test_the_core_is_true_and_mix_in_three_regimes_with_ten_pairs():
     assert len(preset.seeds) == 10
     cells = arms(preset, 100, "core")
     for regime, name in (("all", "true all"), ("few", "true few"), ("sources", "true few")):
-        real, steps, epochs = (cells[arm] for arm in (name, f"mix {regime} steps", f"mix {regime} epochs"))
-        assert steps.options["steps"] == real.options["steps"]
-        assert epochs.options["steps"] == 2 * real.options["steps"]  # 1:1: an epoch has twice the images
+        real, half, mixed = (cells[arm] for arm in (name, f"{name} half", f"mix {regime}"))
+        assert mixed.options["steps"] == real.options["steps"]
+        assert mixed.options["steps"] == 2 * half.options["steps"]  # 1:1: an epoch has twice the images
         same = real.options.keys() - {"steps"}
-        assert all(mixed.options[option] == real.options[option] for mixed in (steps, epochs) for option in same)
-        assert real.synthetic is None
+        assert all(mixed.options[option] == arm.options[option] for arm in (real, half) for option in same)
+        assert real.synthetic is None is half.synthetic
 
 
 def test_where_labels_are_few_the_generator_has_seen_no_other_tiles():
     cells = arms(PRESETS["cpu"], 103, "core")
     assert cells["generator all"].world == PRESETS["cpu"].world
-    for name in ("mix few steps", "mix few epochs", "mix sources steps", "mix sources epochs"):
+    for name in ("mix few", "mix sources"):
         maker = cells[name].synthetic.generator
         assert maker == cells["generator few"]
         assert (maker.world.images, maker.world.images_seed) == (0.1, cells[name].options["seed"])
-    assert cells["mix few steps"].options["parents"] == "labelled"
-    assert cells["mix sources steps"].options["parents"] == "all"
+    assert cells["mix few"].options["parents"] == "labelled"
+    assert cells["mix sources"].options["parents"] == "all"
 
 
 @pytest.mark.parametrize("size", PRESETS)

@@ -67,3 +67,8 @@ def test_the_processes_share_what_one_would_take(num, wanted, size, processes):
     if num >= size * processes <= wanted:
         assert np.array_equal(together, alone)
         assert len(set(alone.flat)) == alone.size
+
+
+def test_a_single_tile_is_taken_twice_rather_than_alone():
+    assert choose_tiles(np.array([7]), 256, batch_size=4).tolist() == [[7, 7]]
+    assert choose_tiles(np.array([7]), 256, batch_size=1).tolist() == [[7]]
