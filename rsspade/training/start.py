@@ -4,6 +4,8 @@ Both must be the same network for the same bands, sources and classes: weights t
 mean something else. How the running statistics of its norms move may differ.
 """
 
+import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from rsspade.config import TrainingConfig
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.models import GeneratorInfo, RSSpade
 from rsspade.models.folder import CONFIG
 from rsspade.synthesis.provenance import Origin
@@ -20,6 +22,7 @@ from rsspade.synthesis.provenance import Origin
 __all__ = ["Start", "read_start"]
 
 _MAY_DIFFER = frozenset({"norm_momentum"})
+_SAME_PIXELS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def read_start(config: TrainingConfig, wanted: GeneratorInfo) -> Start | None:
             explain(f"--init_from {config.init_from}", expected=f"a generator with {what} {asked}, as this run",
                     found=f"one with {found}", fix=fix)
         )  # fmt: skip
+    _warn_of_other_pixels(config.init_from, wanted.pixel_size_m, model.info.pixel_size_m)
     origin = Origin.of(folder, model.info).to_json()
     del origin["run"]  # `begun_with` stays, where it is there: what weights have seen does not go away
     begun = {"dataset": model.info.training.get("dataset"), **origin}
@@ -64,6 +68,15 @@ def _generator_folder(path: Path) -> Path:
                     fix="Name the --out of a finished run, or leave it out to begin with random weights.")
         )  # fmt: skip
     return found
+
+
+def _warn_of_other_pixels(name: str, here: float | None, there: float | None) -> None:
+    if here and there and not math.isclose(here, there, rel_tol=_SAME_PIXELS):
+        warnings.warn(
+            f"--init_from {name}: it was trained on pixels of {there:g} m, this dataset has {here:g} m: its textures have "
+            "another size here.",
+            RSSpadeWarning, stacklevel=3,
+        )  # fmt: skip
 
 
 def _differences(wanted: GeneratorInfo, given: GeneratorInfo) -> Iterator[tuple[str, str, str, str]]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tiny_runs import PLAIN, arguments, same_state
 
 from rsspade.config import TrainingConfig
-from rsspade.errors import InputError
+from rsspade.errors import InputError, RSSpadeWarning
 from rsspade.models import RSSpade
 from rsspade.options import read_options
 from rsspade.training.__main__ import main
@@ -86,6 +86,11 @@ def test_it_goes_on_bit_for_bit_even_where_the_other_run_is_gone(dataset, other,
 
 def test_statistics_of_the_norms_may_move_at_another_pace(dataset, other, tmp_path):
     assert build(dataset, tmp_path / "run", init_from=other, generator__norm_momentum=0.02) is not None
+
+
+def test_pixels_of_another_size_are_warned_of(dataset, other, tmp_path):
+    with pytest.warns(RSSpadeWarning, match="trained on pixels of 20 m, this dataset has 10 m"):
+        build(dataset, tmp_path / "run", init_from=given(other, tmp_path / "coarse", pixel_size_m=20.0))
 
 
 @pytest.mark.parametrize(
