@@ -59,9 +59,9 @@ def write_report(
         f"`{conclusions['preset']}`. Mean ± standard deviation over seeds.\n"
     )
     parts = [head, *(_group(TITLES[name], group, answers) for name, group in groups.items() if group)]
-    parts += [_paper(groups), _costs(conclusions, groups), _rates(rates)]
+    parts += [_classes(groups.get("cost", {})), _paper(groups), _costs(conclusions, groups), _rates(rates)]
     parts += ["## The same tiles\n\n![test tiles, as each model paints them](tiles.png)\n"] if figure else []
-    path.write_text("\n".join(parts), encoding="utf-8")
+    path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     print(f"Wrote {path}")
 
 
@@ -107,6 +107,34 @@ def _ratio(first: Sequence[Record], second: Sequence[Record], measure: str) -> s
     if measure == "ssim":
         one, two = [1 - v for v in one], [1 - v for v in two]
     return f"{sum(one) / sum(two):.3f}"
+
+
+def _classes(group: Mapping[str, Sequence[Record]]) -> str:
+    """Where the first model's lead lies: PSNR over the pixels of each land-cover class."""
+    if not group:
+        return ""
+    question = str(Question("test"))
+    psnr = {
+        arm: {name: [r.scores[question]["per_class"][name]["psnr"] for r in records] for name in _class_names(records)}
+        for arm, records in group.items()
+    }
+    first, *rivals = group
+    pixels = {name: entry["pixels"] for name, entry in group[first][0].scores[question]["per_class"].items()}
+    rows = [
+        [name.replace("_", " "), f"{pixels[name] / sum(pixels.values()):.1%}".replace("%", " %"), spread(psnr[first][name], 2),
+         *(difference(paired_difference(psnr[first][name], psnr[rival][name]), 2) for rival in rivals)]
+        for name in sorted(psnr[first], key=lambda name: -pixels[name])
+    ]  # fmt: skip
+    text = "PSNR (dB), paired by seed, with 95 % interval; of so many intervals some leave out zero by chance.\n\n"
+    head = ["class", "share of the pixels", first, *(f"{first} − {rival}" for rival in rivals)]
+    return "## Equal cost, by land-cover class\n\n" + text + table(head, rows)
+
+
+def _class_names(records: Sequence[Record]) -> list[str]:
+    """Of the classes that the scored tiles hold."""
+    return [
+        name for name, own in records[0].scores[str(Question("test"))]["per_class"].items() if own["psnr"] is not None
+    ]
 
 
 def _paper(groups: Groups) -> str:

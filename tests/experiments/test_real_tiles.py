@@ -55,7 +55,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(
     assert np.mean(psnr["answer"]) > np.mean(psnr["pix2pix"])  # six steps are too few to beat the class mean
     assert results["tiles"] == ["10U_2R_1_1", "11U_2R_1_1"]
     assert all(str(tmp_path) not in part for part in (text, json.dumps(results)))
-    assert text.count("rs_spade − pix2pix") == 2
+    assert text.count("rs_spade − pix2pix") == 2 * (1 + 2)  # in each design over all and of each tile
     assert text.count("| 10U_2R_1_1 |") == 2 * 5
     capsys.readouterr()
     assert call(monkeypatch, terramesh_folder, tmp_path, "--seeds", "1") == 0  # all cells are there
@@ -101,7 +101,7 @@ def test_a_difference_is_taken_block_by_block_and_an_answer_without_a_seed_count
     model = {seed: {block: {"psnr": value + seed} for block, value in blocks.items()} for seed in (1, 2)}
     mean = {0: {block: {"psnr": value} for block, value in reversed(blocks.items())}}
     whole, seeds = compare({"one": model, "two": mean}, "one", "two", "psnr")
-    assert (whole.mean, whole.low, whole.high, whole.pairs) == (1.5, 1.5, 1.5, 3)
+    assert (whole.mean, whole.low, whole.high, whole.pairs) == (1.5, 1.0, 2.0, 3)  # seeds are drawn too
     assert seeds == [1.0, 2.0]
     mean[0]["a__000_032"] = {"psnr": None}
     assert compare({"one": model, "two": mean}, "one", "two", "psnr")[0].pairs == 2
@@ -128,7 +128,7 @@ def test_the_report_tells_every_tile_with_its_spread_over_seeds(tmp_path):
     assert f"| a | {CLASS_MEAN} | 21.00 | 0.5000 | – |" in text
     assert "| a | rs_spade | 22.50 ± 0.71 | 0.5000 ± 0.0000 | – |" in text
     assert "| rs_spade | 25.50 | 5.29 | 0.71 |" in text
-    assert "| rs_spade − class mean | +1.50 (+1.50 … +1.50) | +1.00 … +2.00 |" in text
+    assert "| rs_spade − class mean | +1.50 (+1.00 … +2.00) | +1.00 … +2.00 |" in text
 
 
 def test_the_interval_over_blocks_holds_the_true_mean_about_as_often_as_it_says():

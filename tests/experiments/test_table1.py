@@ -29,6 +29,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
             assert -1 < scores["ssim"] < 1
             assert 0 < scores["sam_rad"] < 1.6
     assert "rs_spade − pix2pix" in text
+    assert "| class | share of the pixels | rs_spade |" in text
     assert "| with | 6 |" in text
     assert "| RS-SPADE | 23.14 | 0.84 | 0.19 | the paper's |" in text
     assert "*class-mean image*" in text
