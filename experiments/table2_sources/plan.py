@@ -70,4 +70,4 @@ def one_for_all(preset: Preset) -> Cell:
 
 SOURCE_DROPOUT = 0.4
 """Of the model for all subsets. With 0.25, the default of `train_gan.py`, a source is seen alone in one sample of twenty, and
-relief alone ends more than 0.5 dB below a model of its own (README)."""
+subsets without land cover end about 0.5 dB below models of their own (README)."""
