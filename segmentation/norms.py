@@ -23,9 +23,8 @@ def choose_tiles(tiles: np.ndarray, wanted: int, *, batch_size: int, rank: int =
     would get.
     """
     mixed = tiles[np.random.default_rng(0).permutation(len(tiles))][:wanted]
-    least = (
-        2 if processes == 1 and batch_size > 1 else 1
-    )  # a network that pools the whole image cannot normalise one alone
+    # A network that pools the whole image cannot normalise one alone.
+    least = 2 if processes == 1 and batch_size > 1 else 1
     together = min(batch_size, max(len(mixed) // processes, least)) * processes
     batches = max(len(mixed) // together, 1)
     return np.resize(mixed, (batches, processes, together // processes))[:, rank]
@@ -39,22 +38,21 @@ def measure_norms(network: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -
     """
     norms = [module for module in network.modules() if isinstance(module, SyncBatchNorm)]
     momenta = [norm.momentum for norm in norms]
-    sums = [(torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_var)) for norm in norms]
-    count = 0
+    seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in norms]
     try:
         for norm in norms:
             norm.train()
             norm.momentum = 1.0  # what it then keeps is the batch alone
         for inputs in batches if norms else ():
             network(inputs)
-            count += 1
-            for norm, (mean, square) in zip(norms, sums, strict=True):
-                mean += norm.running_mean
-                square += norm.running_var + norm.running_mean.square()
+            for norm, own in zip(norms, seen, strict=True):
+                own.append((norm.running_mean.clone(), norm.running_var.clone()))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.eval()
             norm.momentum = momentum
-    for norm, (mean, square) in zip(norms, sums, strict=True):
-        norm.running_mean.copy_(mean / count)
-        norm.running_var.copy_(square / count - norm.running_mean.square())
+    for norm, own in zip(norms, seen, strict=True):
+        means, variances = (torch.stack(values) for values in zip(*own, strict=True))
+        norm.running_mean.copy_(means.mean(dim=0))
+        # Within the batches and between them; a difference of squares would go below 0 where the mean is large.
+        norm.running_var.copy_(variances.mean(dim=0) + means.var(dim=0, correction=0))

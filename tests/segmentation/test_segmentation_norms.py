@@ -40,6 +40,12 @@ def test_norms_get_the_mean_and_the_variance_of_all_pixels_together(network):
     torch.testing.assert_close(network.first.running_var, pixels.var(dim=1, correction=0), rtol=2e-3, atol=0)
 
 
+def test_a_small_spread_about_a_large_mean_is_not_lost(network):
+    batches = [{"s2": 3000 + 0.01 * torch.randn(4, 2, 16, 16)} for _ in range(3)]
+    measure_norms(network, batches)
+    assert network.first.running_var == pytest.approx(torch.full((2,), 1e-4), rel=0.2)
+
+
 def test_only_the_statistics_change_and_the_network_stays_ready_for_use(network):
     parameters = {name: value.clone() for name, value in network.named_parameters()}
     measure_norms(network, [{"s2": torch.randn(2, 2, 8, 8)}])
