@@ -90,6 +90,7 @@ def train(config: SegmentationConfig) -> int:
             accelerator.print(f"{folder.path}: stopped early after step {run.step}; raise --patience to go on.")
             return 0
         if accelerator.is_main_process:
+            folder.keep(config)
             forget_after(folder.metrics, run.step)
             note_session(folder.environment, accelerator, step=run.step)
         if run.step:

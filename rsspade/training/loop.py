@@ -100,6 +100,7 @@ def train(config: TrainingConfig) -> int:
             return 0
         run = Run.build(config, accelerator, data, found, start)
         if accelerator.is_main_process:
+            folder.keep(config)
             forget_after(folder.metrics, run.step)
             note_session(folder.environment, accelerator, step=run.step)
         if run.step:

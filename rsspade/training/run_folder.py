@@ -94,13 +94,18 @@ class RunFolder:
         return lock
 
     def claim(self, config: RunOptions) -> None:
-        """Refuse a folder that holds another run; then write the resolved config."""
+        """Refuse a folder that holds another run; a new one gets the resolved config and its folders."""
         held = self._held()
         resume = config.resume or config.resume_from is not None
         if held and not resume:
             raise self._refusal("a run", "Add --resume to continue it, or choose another --out.")
         if held:
             self._refuse_other_run(config)
+        else:
+            self.keep(config)
+
+    def keep(self, config: RunOptions) -> None:
+        """Write the resolved config; of a run that goes on, once nothing can refuse it any more."""
         with disk_errors(self.path):
             for folder in (self.path, self.checkpoints, self.samples, self.events):
                 folder.mkdir(parents=True, exist_ok=True)

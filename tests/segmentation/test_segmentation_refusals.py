@@ -128,10 +128,12 @@ def test_a_run_from_before_the_stretch_is_not_continued_with_one(capsys, dataset
         del options_of_the_network["stretch"]
     (first / "state.json").write_text(json.dumps(state | {"info": json.dumps(info)}))
     (run / "config.yaml").write_text(yaml.safe_dump(config))
+    kept = (run / "config.yaml").read_bytes()
     capsys.readouterr()
     assert "one of another, made by an older version" in refusal(
         capsys, arguments(dataset, run, resume="true", **options)
     )
+    assert (run / "config.yaml").read_bytes() == kept
 
 
 def test_unlabelled_pixels_are_not_scored(capsys, spoilt, tmp_path):

@@ -189,6 +189,7 @@ def test_a_run_older_than_an_option_goes_on_with_its_default_and_with_no_other(d
     assert "found a run older than --season (now True)" in refusal(capsys, [*words, "--season"])
     assert main(words) == 0
     assert "going on after step 3" in capsys.readouterr().out
+    assert "season: false" in (broken_off / "config.yaml").read_text()  # what it is from now on
 
 
 def test_a_folder_of_something_else_is_refused(dataset, tmp_path, capsys):
