@@ -215,7 +215,8 @@ class TrainingConfig:
         resume: Continue the last good checkpoint of the run folder, if there is one.
         resume_from: Continue this checkpoint of the run folder and no other.
         init_from: Begin with the generator of this run or generator folder, all else fresh; it must be the same network.
-        source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept.
+        source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept; season and sun,
+            where they are told, are hidden as often.
         validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
         sun: Tell the model where the sun stood: as recorded, else as on Sentinel-2's passage over the tile that day.

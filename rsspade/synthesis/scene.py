@@ -3,6 +3,7 @@
 In memory are a row of tiles and what the network needs for one of them, whatever the size of the scene.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import rasterio
 import torch
 
 from rsspade.data.torch_dataset import day_of_year
+from rsspade.errors import RSSpadeWarning
 from rsspade.jobs import disk_errors, open_job, progress_bar
 from rsspade.models import RSSpade
 from rsspade.sun import sun_over
@@ -124,6 +126,12 @@ def tile_predictor(
         or (fill.date if fill is not None else "")
         or (inputs.radar.date if inputs.radar is not None else "")
     )
+    if model.info.architecture.told and not date:
+        warnings.warn(
+            "the date of the image wanted is not known, and this generator was trained with it "
+            f"(--{', --'.join(model.info.architecture.told)}): the image is of no day in particular. Name one with --date.",
+            RSSpadeWarning, stacklevel=2,
+        )  # fmt: skip
 
     def predict(tile: Tile) -> np.ndarray | None:
         height, width = (

@@ -22,10 +22,22 @@ from rsspade.data.torch_dataset import Sample
 from rsspade.landcover import Scheme
 from rsspade.models.variety import Noise
 
-__all__ = ["Batch", "Order", "Share", "StepSampler", "hidden_sources", "make_loader", "seed_step", "to_device"]
+__all__ = [
+    "Batch",
+    "Order",
+    "Share",
+    "StepSampler",
+    "hidden_moments",
+    "hidden_sources",
+    "make_loader",
+    "seed_step",
+    "to_device",
+]
 
 _DROPOUT = 0x0D20
 """Keeps the draws of dropped sources apart from all others that use the same seed."""
+_NO_MOMENT = 0x0D21
+"""As `_DROPOUT`, of the season and the sun: whether a model is told of them moves no other draw."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +147,11 @@ def hidden_sources(step: int, *, batch_size: int, num_sources: int, seed: int, s
     return hidden
 
 
+def hidden_moments(step: int, *, batch_size: int, seed: int, share: float) -> np.ndarray:
+    """In which samples of a step season and sun are hidden: (batch_size,) bool. So "unknown" is something learned."""
+    return np.random.default_rng([_NO_MOMENT, seed, step]).random(batch_size) < share
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """A micro-batch as the networks want it.
@@ -164,6 +181,7 @@ def to_device(
     scaling: Scaling,
     scheme: Scheme,
     hidden: np.ndarray | None = None,
+    moment_hidden: np.ndarray | None = None,
     told: Sequence[str] = (),
     channels_last: bool = False,
 ) -> Batch:
@@ -183,7 +201,11 @@ def to_device(
     flags = present.to(device, non_blocking=True)
     valid = sample.optical_valid.to(device, non_blocking=True)
     optical = encode("s2", sample.optical.to(device, non_blocking=True), valid, scaling=scaling)
-    day, sun = (part.to(device, non_blocking=True) for part in (sample.day_of_year, sample.sun))
+    moment = sample.day_of_year, sample.sun
+    if moment_hidden is not None:
+        unknown = torch.from_numpy(moment_hidden)
+        moment = moment[0].masked_fill(unknown, torch.nan), moment[1].masked_fill(unknown[:, None], torch.nan)
+    day, sun = (part.to(device, non_blocking=True) for part in moment)
     return Batch(
         conditions=conditions,
         present={name: flags[:, n] for n, name in enumerate(sources)},

@@ -20,7 +20,16 @@ from rsspade.environment import code_version, note_session
 from rsspade.models import stack_conditions
 from rsspade.models.checkpoint import RSSpade
 from rsspade.training import steps
-from rsspade.training.batches import Batch, Share, StepSampler, hidden_sources, make_loader, seed_step, to_device
+from rsspade.training.batches import (
+    Batch,
+    Share,
+    StepSampler,
+    hidden_moments,
+    hidden_sources,
+    make_loader,
+    seed_step,
+    to_device,
+)
 from rsspade.training.interruption import Interruption
 from rsspade.training.parts import Data, Networks, make_accelerator, make_info, make_share, take_folder
 from rsspade.training.record import Meter, Record, forget_after
@@ -160,13 +169,9 @@ def _batches(run: Run) -> Iterator[Batch]:
     loader = make_loader(data.train, sampler, workers=data.workers, pin=run.accelerator.device.type == "cuda")
     for number, sample in enumerate(loader):
         micro = number % share.accumulate
-        hidden = hidden_sources(
-            run.step,
-            batch_size=share.batch_size,
-            num_sources=len(config.sources),
-            seed=config.seed,
-            share=config.source_dropout,
-        )
+        size, seed, dropped = share.batch_size, config.seed, config.source_dropout
+        hidden = hidden_sources(run.step, batch_size=size, num_sources=len(config.sources), seed=seed, share=dropped)
+        moment_hidden = hidden_moments(run.step, batch_size=size, seed=seed, share=dropped)
         seed_step(config.seed, run.step, micro * share.processes + share.rank)
         rate = learning_rate(run.step, config)
         for name, factor in (("generator", 1.0), ("discriminator", config.optimizer.discriminator_lr)):
@@ -174,7 +179,8 @@ def _batches(run: Run) -> Iterator[Batch]:
                 set_learning_rate(run.networks.optimizers[name], rate * factor)
         batch = to_device(
             sample, run.accelerator.device, sources=data.train.sources, scaling=run.scaling, scheme=data.train.scheme,
-            hidden=hidden[share.slices()[micro]], told=run.networks.info.architecture.told, channels_last=config.channels_last,
+            hidden=hidden[share.slices()[micro]], moment_hidden=moment_hidden[share.slices()[micro]],
+            told=run.networks.info.architecture.told, channels_last=config.channels_last,
         )  # fmt: skip
         yield _with_noise(run, batch, share.slices()[micro])
 

@@ -12,7 +12,7 @@ from rsspade.config import DiscriminatorOptions, GeneratorOptions, TrainingConfi
 from rsspade.data.sampling import TileSampler
 from rsspade.models import DiscriminatorConfig, GeneratorConfig
 from rsspade.options import read_options
-from rsspade.training.batches import Share, StepSampler, hidden_sources
+from rsspade.training.batches import Share, StepSampler, hidden_moments, hidden_sources
 from rsspade.training.ema import Average
 from rsspade.training.schedule import learning_rate
 from rsspade.training.steps import total
@@ -61,6 +61,15 @@ def test_hidden_sources_follow_from_the_step_and_leave_one(step, sources, share)
 def test_each_source_is_hidden_as_often_as_asked():
     hidden = hidden_sources(0, batch_size=20000, num_sources=3, seed=0, share=0.25)
     assert hidden.mean(axis=0) == pytest.approx(np.full(3, 0.25 - 0.25**3 / 3), abs=0.01)
+
+
+def test_the_moment_is_hidden_as_often_as_asked_and_by_draws_of_its_own():
+    hidden = hidden_moments(7, batch_size=20000, seed=0, share=0.25)
+    np.testing.assert_array_equal(hidden, hidden_moments(7, batch_size=20000, seed=0, share=0.25))
+    assert hidden.mean() == pytest.approx(0.25, abs=0.01)
+    sources = hidden_sources(7, batch_size=20000, num_sources=1, seed=0, share=0.25)[:, 0]
+    assert not np.array_equal(hidden, sources)
+    assert not hidden_moments(7, batch_size=64, seed=0, share=0.0).any()
 
 
 @pytest.mark.parametrize(

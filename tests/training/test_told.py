@@ -111,6 +111,8 @@ def test_a_scene_is_told_the_date_that_is_wanted(run, dataset, tmp_path, capsys)
         words = ["scene", "--run", str(run), "--dem", *place, "--tile", "64", "--overlap", "16", "--out", str(out)]
         assert rsspade([*words, *(["--date", day] if day else [])]) == 0
         images.append(out.read_bytes())
+        told = "warning: the date of the image wanted is not known" in capsys.readouterr().err
+        assert told == (not day)
     assert len(set(images)) == 3
     capsys.readouterr()
     assert rsspade([*words, "--date", "10.7.2023"]) == 2
