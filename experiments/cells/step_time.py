@@ -16,7 +16,9 @@ import torch
 
 from experiments.cells.cell import Cell, World
 from experiments.cells.runner import Workshop
+from experiments.cells.tiles import Tiles
 from experiments.cells.timing import interleaved
+from rsspade.config import TrainingConfig
 from rsspade.training.loop import Run, training_steps
 from rsspade.training.parts import Data, make_accelerator
 
@@ -29,6 +31,7 @@ def measure(cells: Mapping[str, Cell], data: Path, *, rounds: int = ROUNDS) -> d
         turns = {}
         for name, cell in cells.items():
             config = cell.with_(steps=rounds + WARM_UP).config(data, Path(folder) / name)
+            assert isinstance(config, TrainingConfig)
             accelerator = make_accelerator(config, Path(folder) / "events")
             turns[name] = training_steps(Run.build(config, accelerator, Data(config, accelerator.device)))
         steps = {name: partial(next, own) for name, own in turns.items()}
@@ -54,8 +57,9 @@ def step_times(workshop: Workshop, cells: Mapping[str, Cell]) -> dict[str, float
     return {name: known[name] for name in cells}
 
 
-def vars_of(world: World) -> dict[str, object]:
-    """Its fields."""
+def vars_of(world: World | Tiles) -> dict[str, object]:
+    """The fields of a world."""
+    assert isinstance(world, World), "step times are measured on the built-in world"
     return {name: getattr(world, name) for name in world.__slots__}
 
 

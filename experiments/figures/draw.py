@@ -128,7 +128,7 @@ def draw_synthetic(
     path: Path, dataset: DatasetFolder, model: RSSpade, means: ClassMeans, rows: Sequence[TileRow]
 ) -> None:
     """The paper's Fig. 6: synthetic beside real, in true and in false colour; beneath a title, the local contrast."""
-    lines = []
+    lines = list[Line]()
     for row in rows:
         images, panels = tile_images(dataset, model, means, row), list[Panel]()
         bands = model.info.architecture.optical_bands

@@ -23,7 +23,7 @@ def measure_seams(model: RSSpade, inputs: SceneInputs, options: SceneOptions) ->
         `mean` and `tail`: the largest mean and 99.9th percentile of the absolute difference of two grids; and `passes`.
     """
     half = options.tile // 2
-    plans = {shift: _plan(model, inputs, options, shift) for shift in product((0, half), repeat=2)}
+    plans = {shift: _plan(model, inputs, options, shift) for shift in product((0, half), (0, half))}
     images = {shift: paint(model, inputs, options, plan) for shift, plan in plans.items()}
     gradients, pairs = {}, {}
     for shift, plan in plans.items():

@@ -17,7 +17,7 @@ from rsspade.baselines import class_means
 from rsspade.data.manifest import DatasetFolder
 from rsspade.report.answers import answer_tile
 from rsspade.report.figures import landcover_legend, tile_line
-from rsspade.report.panels import panel_figure
+from rsspade.report.panels import Line, panel_figure
 
 __all__ = ["draw_tiles"]
 
@@ -33,7 +33,7 @@ def draw_tiles(path: Path, workshop: Workshop, cells: Mapping[str, Cell]) -> boo
         return False
     (world,) = {cell.world for cell in cells.values()}
     dataset = DatasetFolder.open(workshop.dataset(world))
-    means, bands, lines = class_means(dataset), dataset.optical_bands, []
+    means, bands, lines = class_means(dataset), dataset.optical_bands, list[Line]()
     rows = telling_tiles(dataset, "test", TILES)
     for row in rows:
         truth = dataset.read("s2", row.tile)

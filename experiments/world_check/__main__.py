@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from rsspade.world.variants import VARIANTS, WORLD_VERSION
 
 HERE = Path(__file__).parent
 PRESETS = {"toy": (3, 256), "cpu": (24, 512), "gpu": (24, 512)}
-FROZEN = {"scenes": 6, "tile_size": 64, "scene_size": 128, "seed": 7, "clouds": 0.3, "oracle": True}
+FROZEN: Mapping[str, Any] = {"scenes": 6, "tile_size": 64, "scene_size": 128, "seed": 7, "clouds": 0.3, "oracle": True}
 """The small world whose pixel hash is held by a test: one scene of each kind of landscape."""
 
 REAL_OFFSETS = {"433D_629L_3_1": -1000}
