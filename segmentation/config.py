@@ -25,6 +25,7 @@ class NetworkOptions:
         encoder: Of the other models, by its name in segmentation_models_pytorch.
         pretrained: Weights that this encoder begins with, such as imagenet; they are downloaded. None for random ones.
         stretch: What happens to reflectance before the first layer: `log` tells dark covers apart, which most are.
+        leak: Slope of rs_unet's rectifiers below zero; with 0, a high learning rate can switch whole levels off for good.
     """
 
     base_width: int = 32
@@ -32,6 +33,7 @@ class NetworkOptions:
     encoder: str = "resnet18"
     pretrained: str | None = None
     stretch: Literal["none", "log"] = "log"
+    leak: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

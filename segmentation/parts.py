@@ -172,11 +172,12 @@ def make_architecture(config: SegmentationConfig, data: Data, share: Share) -> S
         model=config.model, num_classes=len(data.scheme.classes),
         sources={name: num_channels(name, bands=data.optical_bands) for name in config.sources},
         base_width=options.base_width, depth=options.depth, encoder=options.encoder, stretch=options.stretch,
+        leak=options.leak,
     )  # fmt: skip
 
 
 def _warn_of_idle_options(config: SegmentationConfig) -> None:
-    idle = ("encoder", "pretrained") if config.model == "rs_unet" else ("base_width", "depth")
+    idle = ("encoder", "pretrained") if config.model == "rs_unet" else ("base_width", "depth", "leak")
     for name in idle:
         if getattr(config.network, name) != getattr(NetworkOptions(), name):
             warnings.warn(f"--network.{name} has no effect on {config.model}.", RSSpadeWarning, stacklevel=3)

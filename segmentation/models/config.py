@@ -26,6 +26,7 @@ class SegmenterConfig:
         depth: How many times the grid is halved (rs_unet).
         encoder: Of the models of segmentation_models_pytorch.
         stretch: What happens to reflectance before the first layer; folders without it are older, and had none.
+        leak: Slope of the rectifiers below zero (rs_unet); folders without it are older, and had plain ones.
     """
 
     model: str = "rs_unet"
@@ -35,6 +36,7 @@ class SegmenterConfig:
     depth: int = 5
     encoder: str = "resnet18"
     stretch: str = "none"
+    leak: float = 0.0
 
     def __post_init__(self) -> None:
         _check("model", self.model in MODELS, f"one of {', '.join(MODELS)}", self.model)
@@ -45,6 +47,8 @@ class SegmenterConfig:
         _check("network.base_width", _is_count(self.base_width), "a whole number from 1 on", self.base_width)
         _check("network.depth", _is_count(self.depth) and 2 <= self.depth <= 5, "2 to 5", self.depth)
         _check("network.stretch", self.stretch in STRETCHES, f"one of {', '.join(STRETCHES)}", self.stretch)
+        good = isinstance(self.leak, int | float) and not isinstance(self.leak, bool) and 0 <= self.leak < 1
+        _check("network.leak", good, "0 ≤ value < 1", self.leak)
         _check("network.encoder", isinstance(self.encoder, str), "a name", self.encoder)
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,8 +69,9 @@ def build_segmenter(config: SegmenterConfig, *, pretrained: str | None = None) -
     """Fresh weights; `pretrained` names those that an encoder of the library begins with, and makes it download them."""
     if config.model == "rs_unet":
         return RSUNet(
-            config.sources, config.num_classes, base_width=config.base_width, depth=config.depth, stretch=config.stretch
-        )
+            config.sources, config.num_classes, base_width=config.base_width, depth=config.depth, stretch=config.stretch,
+            leak=config.leak,
+        )  # fmt: skip
     return LibraryNetwork(
         config.model, config.sources, config.num_classes, encoder=config.encoder, weights=pretrained, stretch=config.stretch
     )  # fmt: skip

@@ -21,16 +21,16 @@ __all__ = ["RSUNet"]
 
 
 class _Block(nn.Sequential):
-    """Two 3×3 convolutions, each with norm and ReLU: (B, C, H, W) -> (B, F, H, W)."""
+    """Two 3×3 convolutions, each with norm and leaky rectifier: (B, C, H, W) -> (B, F, H, W)."""
 
-    def __init__(self, channels: int, features: int) -> None:
+    def __init__(self, channels: int, features: int, *, leak: float) -> None:
         super().__init__(
             nn.Conv2d(channels, features, 3, padding=1, bias=False),
             SyncBatchNorm(features, affine=True),
-            nn.ReLU(inplace=True),
+            nn.LeakyReLU(leak, inplace=True),
             nn.Conv2d(features, features, 3, padding=1, bias=False),
             SyncBatchNorm(features, affine=True),
-            nn.ReLU(inplace=True),
+            nn.LeakyReLU(leak, inplace=True),
         )
 
 
@@ -43,6 +43,8 @@ class RSUNet(SegmentationNetwork):
         base_width: F at full resolution; twice as many at each level below.
         depth: How many times the grid is halved; 5 in the paper.
         stretch: One of `STRETCHES`.
+        leak: Slope of the rectifiers below zero. Plain ones died: at a rate of 1e-2 a norm pushed all features of a level below
+            zero, where no gradient reaches them, and all deeper levels were cut off from the answer for good.
     """
 
     def __init__(
@@ -53,17 +55,18 @@ class RSUNet(SegmentationNetwork):
         base_width: int = 32,
         depth: int = 5,
         stretch: str = "none",
+        leak: float = 0.0,
     ) -> None:
         super().__init__()
         self.sources = dict(sources)
         self.stretch = stretch
         self.multiple = 2**depth
         widths = [base_width * 2**n for n in range(depth + 1)]
-        self.first = _Block(sum(sources.values()), widths[0])
+        self.first = _Block(sum(sources.values()), widths[0], leak=leak)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.down = nn.ModuleList(_Block(widths[n], widths[n + 1]) for n in range(depth))
+        self.down = nn.ModuleList(_Block(widths[n], widths[n + 1], leak=leak) for n in range(depth))
         self.up = nn.ModuleList(UpConvolution(widths[n + 1], widths[n]) for n in reversed(range(depth)))
-        self.merge = nn.ModuleList(_Block(2 * widths[n], widths[n]) for n in reversed(range(depth)))
+        self.merge = nn.ModuleList(_Block(2 * widths[n], widths[n], leak=leak) for n in reversed(range(depth)))
         self.head = nn.Conv2d(widths[0], num_classes, 1)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Prediction:
