@@ -62,6 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if not accelerator.is_main_process:
         return 0
+    model.warn_of_unseen()
     print(_table(found.summary))
     for path, content in ((options.json, _as_json(found.summary)), (options.csv, _as_csv(found.per_tile))):
         if path is not None:

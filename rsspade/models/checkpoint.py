@@ -7,6 +7,7 @@ Needs torch, numpy and safetensors; huggingface_hub only for a name on the Hub.
 
 import difflib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -16,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from rsspade.channels import decode_optical, encode, encode_when
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.models.card import model_card
 from rsspade.models.config import build_generator
 from rsspade.models.embedding import grid_size
 from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
 from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
+from rsspade.models.seen import Seen
 from rsspade.models.variety import STRENGTH, Noise, fields_of_samples, noise_of_field, residuals_of_samples
 from rsspade.sources import UNLABELLED
 from rsspade.sun import UNKNOWN
@@ -41,12 +43,16 @@ class RSSpade(nn.Module):
     Args:
         network: As `build_generator` makes it.
         info: What it is.
+
+    Attributes:
+        seen: What of all that it was given lies outside of what it was trained on.
     """
 
     def __init__(self, network: nn.Module, info: GeneratorInfo) -> None:
         super().__init__()
         self.network = network
         self.info = info
+        self.seen = Seen(info.training)
 
     @property
     def has_variety(self) -> bool:
@@ -147,7 +153,9 @@ class RSSpade(nn.Module):
                 values, mask, single = values[None], None if mask is None else mask[None], True
             conditions[name] = encode(name, values, mask, scaling=self.info.scaling, scheme=self.info.scheme)
             usable = (values != UNLABELLED if name == "lulc" else torch.isfinite(values)).all(dim=1)
-            present[name] = (usable if mask is None else usable & mask).any(dim=(-2, -1))
+            usable = usable if mask is None else usable & mask
+            self.seen.add(name, values, usable)
+            present[name] = usable.any(dim=(-2, -1))
         when = self._when(day_of_year, sun, next(iter(present.values())))
         return conditions, present, when, single
 
@@ -188,6 +196,11 @@ class RSSpade(nn.Module):
                 explain("samples", expected="a generator that was trained with variety", found="one without",
                         fix="Train it with --generator.variety_width 16, or take the deterministic image (one sample).")
             )  # fmt: skip
+
+    def warn_of_unseen(self) -> None:
+        """Say, at the end of a job, what of its inputs lay outside of what the generator was trained on."""
+        for sentence in self.seen.sentences():
+            warnings.warn(sentence, RSSpadeWarning, stacklevel=2)
 
     def check_scheme(self, name: str, where: object) -> None:
         """Refuse land cover in another scheme than the model's; does nothing where it sees no land cover."""

@@ -56,6 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     plan = together(accelerator, prepare)
     made = generate(plan, options.out, accelerator)
     if made is not None:
+        plan.model.warn_of_unseen()
         print(_summary(plan, made))
         print(f"Wrote {options.out}")
     accelerator.end_training()

@@ -112,6 +112,7 @@ def _run(options: argparse.Namespace) -> int:
         SceneOptions(tile=options.tile, overlap=options.overlap, samples=samples, with_spread="std" in outputs, seed=options.seed, date=options.date),
         arguments=_arguments(options, paths, origin.to_json(), outputs, samples), tags=tags, fill=fill,
     )  # fmt: skip
+    model.warn_of_unseen()
     size = (
         f"{inputs.grid.width}×{inputs.grid.height} px of {inputs.grid.pixel_size:g} m from {', '.join(inputs.sources)}"
     )

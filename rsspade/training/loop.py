@@ -19,6 +19,7 @@ from rsspade.config import TrainingConfig
 from rsspade.environment import code_version, note_session
 from rsspade.models import stack_conditions
 from rsspade.models.checkpoint import RSSpade
+from rsspade.models.seen import seen_ranges
 from rsspade.training import steps
 from rsspade.training.batches import (
     Batch,
@@ -283,7 +284,8 @@ def _export(run: Run, folder: Path, *, scores: dict[str, Any] | None) -> None:
         summary = {
             "dataset": run.data.identity["name"], "step": run.step, "steps": config.steps, "seed": config.seed,
             "batch_size": config.batch_size, "lr": config.lr, "losses": dataclasses.asdict(config.loss),
-            "source_dropout": config.source_dropout, "val": scores or {},
+            "source_dropout": config.source_dropout, "seen": seen_ranges(run.data.folder.info.statistics, config.sources),
+            "val": scores or {},
         }  # fmt: skip
         if run.begun_with:
             summary["begun_with"] = run.begun_with

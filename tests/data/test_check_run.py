@@ -80,6 +80,15 @@ def test_what_does_not_fit_fails(healthy, tmp_path, options, check, words):
     assert main(["check", str(healthy), "--run", str(run)]) == 1
 
 
+@pytest.mark.parametrize(("highest", "level"), [(1e5, Level.OK), (-1e3, Level.WARNING)])
+def test_relief_that_the_run_has_never_seen_is_a_warning(healthy, tmp_path, highest, level):
+    run = save_run(tmp_path / "run", healthy, training={"seen": {"dem": {"elevation": [-2e3, highest]}}})
+    finding = found(healthy, run)["run.range"]
+    assert finding.level is level
+    assert ("elevation of dem is" in finding.text) == (level is Level.WARNING)
+    assert main(["check", str(healthy), "--run", str(run)]) == 0
+
+
 def test_missing_sources_are_a_note_unless_all_are_missing(make_dataset, healthy, tmp_path):
     run = save_run(tmp_path / "run", healthy)
     some = make_dataset(tmp_path / "some", sources=("S2", "DEM")).path

@@ -13,6 +13,7 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from tiny_runs import PLAIN, arguments, lines, same_state
 
+from rsspade.cli import main as rsspade
 from rsspade.config import TrainingConfig
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import TileDataset
@@ -49,6 +50,19 @@ def test_two_steps_run_and_the_generator_loads_again(dataset, tmp_path):
     assert image.shape == (1, 4, 64, 96)
     assert torch.isfinite(image).all()
     assert model.info.training["step"] == 2
+
+
+def test_inputs_unlike_those_of_training_are_told(dataset, tmp_path, capsys):
+    assert run(dataset, tmp_path / "run", steps=1) == 0
+    words = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(dataset), "--split", "train"]
+    assert rsspade(words) == 0
+    assert "warning" not in capsys.readouterr().err
+    config = tmp_path / "run" / "generator" / "config.json"
+    content = json.loads(config.read_text())
+    content["training"]["seen"]["dem"]["elevation"] = [-9.0, -8.0]  # a generator of the deep sea
+    config.write_text(json.dumps(content))
+    assert rsspade(words) == 0
+    assert "warning: elevation of dem: 100% of the pixels" in capsys.readouterr().err
 
 
 def test_every_loss_is_logged_by_name_at_each_line(dataset, tmp_path):

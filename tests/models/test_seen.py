@@ -1,0 +1,79 @@
+"""What a generator was given, against what its training tiles held: told where it is far outside, and only there."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rsspade.channels import num_channels
+from rsspade.errors import RSSpadeWarning
+from rsspade.landcover import scheme_named
+from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
+from rsspade.models.seen import Seen, seen_ranges
+
+TRAINED = {"seen": {"dem": {"elevation": [0.0, 16.0], "slope": [0.0, 30.0]}, "s1": {"vv": [-30.0, 0.0]}}}
+
+
+def relief(elevation):
+    dem = torch.full((1, 4, 64, 64), 10.0)
+    dem[:, 0] = torch.as_tensor(elevation)
+    return dem
+
+
+def model_of(training):
+    architecture = GeneratorConfig(
+        sources={"dem": num_channels("dem", scheme=scheme_named("dynamic_world"))}, optical_bands=("red",), base_width=4, depth=3,
+    )  # fmt: skip
+    return RSSpade(build_generator(architecture), GeneratorInfo(architecture=architecture, training=training)).eval()
+
+
+def test_hills_are_told_to_a_generator_of_the_coast():
+    model = model_of(TRAINED)
+    for height in (100.0, 249.0, 8.0):
+        model({"dem": relief(height)})
+    with pytest.warns(
+        RSSpadeWarning, match=r"elevation of dem: 67% of the pixels \(8 … 249 in all\) .* outside of 0 … 16,"
+    ):
+        model.warn_of_unseen()
+
+
+@pytest.mark.parametrize(
+    "training", [TRAINED, {}, {"seen": None}, {"seen": {"dem": {"elevation": ["low", 3]}, "moon": {}}}]
+)
+def test_what_training_held_is_no_news_and_old_or_foreign_summaries_are_silent(training):
+    model = model_of(training)
+    model({"dem": relief(8.0 if training is TRAINED else 5000.0)})
+    assert model.seen.sentences() == []
+
+
+def test_pixels_without_data_do_not_count():
+    elevation = np.full((64, 64), 8.0)
+    elevation[:40] = np.nan
+    model = model_of(TRAINED)
+    model({"dem": relief(elevation)})
+    model({"dem": relief(np.full((64, 64), 999.0))}, valid={"dem": torch.zeros(1, 64, 64, dtype=torch.bool)})
+    assert model.seen.sentences() == []
+
+
+@given(values=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40), cut=st.integers(0, 40))
+def test_it_does_not_matter_how_the_pixels_come(values, cut):
+    def told(*parts):
+        seen = Seen(TRAINED)
+        for part in parts:
+            plane = torch.zeros(1, 2, 1, len(part))
+            plane[0, 0, 0] = torch.tensor(part)
+            seen.add("s1", plane, torch.ones(1, 1, len(part), dtype=torch.bool))
+        return seen.sentences()
+
+    outside = np.mean([not -30 <= value <= 0 for value in values])
+    assert bool(told(values)) == (outside > 0.05)
+    assert told(*(part for part in (values[:cut], values[cut:]) if part)) == told(values)
+
+
+def test_ranges_are_those_of_the_train_split_and_of_the_sources_used():
+    statistics = {
+        "DEM": {"elevation": {"min": -1.23456789, "max": 9.0}, "aspect": {"min": -1, "max": 359}},
+        "S1": {"vv": {"min": -3, "max": 0}},
+    }
+    assert seen_ranges(statistics, ("lulc", "dem")) == {"dem": {"elevation": [-1.23457, 9.0]}}
