@@ -107,6 +107,27 @@ def test_other_inputs_are_refused(inputs, expected):
         build()({name: torch.zeros(shape) for name, shape in inputs.items()})
 
 
+def test_a_folder_from_before_the_leak_has_plain_rectifiers():
+    content = SegmenterConfig(sources={"s2": 4}, num_classes=9, leak=0.1).to_dict()
+    del content["leak"]
+    network = build_segmenter(SegmenterConfig.from_dict(content))
+    slopes = {m.negative_slope for m in network.modules() if isinstance(m, torch.nn.LeakyReLU)}
+    assert slopes == {0.0}
+
+
+@pytest.mark.parametrize(("leak", "lives"), [(0.0, False), (0.1, True)])
+def test_a_level_that_was_pushed_below_zero_learns_on_where_rectifiers_leak(leak, lives):
+    torch.manual_seed(0)
+    network = build_segmenter(
+        SegmenterConfig(sources={"s2": 4}, num_classes=3, base_width=4, depth=3, leak=leak)
+    ).train()
+    norm = [m for m in network.merge[-2].modules() if hasattr(m, "running_mean")][-1]
+    torch.nn.init.constant_(norm.bias, -100.0)
+    network({"s2": torch.randn(2, 4, 64, 64)}).logits.square().mean().backward()
+    reached = [p.grad is not None and bool(p.grad.any()) for p in network.merge[-3].parameters()]
+    assert all(reached) if lives else not any(reached)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -116,6 +137,7 @@ def test_other_inputs_are_refused(inputs, expected):
         {"num_classes": 1},
         {"depth": 9},
         {"stretch": "exp"},
+        {"leak": 1.0},
     ],
 )
 def test_a_config_that_cannot_be_is_refused(wrong):
