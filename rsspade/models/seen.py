@@ -44,15 +44,18 @@ def read_ranges(training: Mapping[str, Any]) -> Ranges:
     content = training.get("seen")
     for name, bands in content.items() if isinstance(content, Mapping) else ():
         for band, ends in bands.items() if isinstance(bands, Mapping) else ():
-            known = band in RANGED.get(name, ())
             if (
-                known
+                band in RANGED.get(name, ())
                 and isinstance(ends, list)
                 and len(ends) == 2
-                and all(isinstance(end, int | float) for end in ends)
+                and all(map(_is_number, ends))
             ):
                 found.setdefault(name, {})[band] = (float(ends[0]), float(ends[1]))
     return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e9  # a foreign file may hold an int that no float can
 
 
 class Seen:

@@ -39,7 +39,8 @@ def test_hills_are_told_to_a_generator_of_the_coast():
 
 
 @pytest.mark.parametrize(
-    "training", [TRAINED, {}, {"seen": None}, {"seen": {"dem": {"elevation": ["low", 3]}, "moon": {}}}]
+    "training",
+    [TRAINED, {}, {"seen": None}, {"seen": {"dem": {"elevation": ["low", 3], "slope": [0, 10**400]}, "moon": {}}}],
 )
 def test_what_training_held_is_no_news_and_old_or_foreign_summaries_are_silent(training):
     model = model_of(training)
