@@ -85,7 +85,7 @@ class Seen:
         """A line for each band of which more than `NOTABLE` lies outside."""
         found = []
         for (name, band), counts in self._counts.items():
-            pixels, outside, low, high = (float(number) for number in counts)
+            pixels, outside, low, high = (float(number) + 0.0 for number in counts)  # no minus zero
             if pixels and outside / pixels > NOTABLE:
                 ends = self.ranges[name][band]
                 found.append(
