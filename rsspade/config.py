@@ -5,6 +5,7 @@ decides (workers, precision) change no result beyond rounding; `SAME_RUN` lists 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -237,6 +238,7 @@ class TrainingConfig:
     """
 
     same_run: ClassVar[frozenset[str]] = SAME_RUN
+    once: ClassVar[Mapping[str, object]] = {}
 
     data: str
     out: str

@@ -60,6 +60,7 @@ def _run(options: argparse.Namespace) -> int:
         model, dataset, accelerator, split=options.split, sources=sources, batch_size=options.batch_size,
         samples=options.samples,
     )  # fmt: skip
+    model.seen.gather(accelerator)
     if not accelerator.is_main_process:
         return 0
     model.warn_of_unseen()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -173,6 +174,7 @@ class SegmentationConfig:
         "data", "synthetic", "out", "resume", "resume_from", "save_every", "keep_checkpoints", "loader.workers", "tracker",
         "log_every", "patience", "sample_tiles",
     })  # fmt: skip
+    once: ClassVar[Mapping[str, object]] = {"network.stretch": "none", "network.leak": 0.0}
 
     data: str
     out: str

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from rsspade.data.collate import collate_samples
 from rsspade.environment import code_version, note_session
-from rsspade.errors import InputError, explain
 from rsspade.training.batches import Share, StepSampler, make_loader, seed_step
 from rsspade.training.interruption import Interruption
 from rsspade.training.parts import make_accelerator, make_share, take_folder
@@ -30,7 +29,7 @@ from segmentation.config import LossOptions, SegmentationConfig
 from segmentation.evaluation import count_confusion
 from segmentation.losses import Part, cross_entropy, dice, divide, focal
 from segmentation.metrics import scores
-from segmentation.models.checkpoint import Segmenter, SegmenterInfo
+from segmentation.models.checkpoint import Segmenter
 from segmentation.models.contract import Prediction
 from segmentation.norms import choose_tiles, measure_norms
 from segmentation.parts import Batch, Data, Networks, make_architecture, to_device
@@ -107,24 +106,12 @@ def _build(
 ) -> Run:
     share, meter = make_share(config, accelerator), Meter(accelerator.device)
     networks = Networks.build(config, data, make_architecture(config, data, share), accelerator)
-    if found is not None:
-        _refuse_another_network(found, networks)
     step, best = restore(found, networks, meter) if found is not None else (0, {})
     return Run(
         config=config, accelerator=accelerator, folder=folder, share=share, data=data, networks=networks, meter=meter,
         record=Record(folder.metrics, accelerator, config, done=step), step=step, best=best,
         left_out=torch.zeros(1, device=accelerator.device),
     )  # fmt: skip
-
-
-def _refuse_another_network(found: Checkpoint, networks: Networks) -> None:
-    """A run that is older than an option of the network may have had another one than the default of today."""
-    before = SegmenterInfo.from_json(found.state.get("info", ""), found.path).architecture
-    if before != networks.info.architecture:
-        raise InputError(
-            explain(found.path, expected="a checkpoint of this network", found="one of another, made by an older version",
-                    fix="Begin in another --out.")
-        )  # fmt: skip
 
 
 def _to_the_end(run: Run, interruption: Interruption) -> int:

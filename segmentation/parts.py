@@ -172,7 +172,7 @@ def make_architecture(config: SegmentationConfig, data: Data, share: Share) -> S
         model=config.model, num_classes=len(data.scheme.classes),
         sources={name: num_channels(name, bands=data.optical_bands) for name in config.sources},
         base_width=options.base_width, depth=options.depth, encoder=options.encoder, stretch=options.stretch,
-        leak=options.leak,
+        leak=options.leak if config.model == "rs_unet" else 0.0,
     )  # fmt: skip
 
 

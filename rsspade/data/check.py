@@ -1,10 +1,11 @@
 """`rsspade check`: a dataset read as a sceptic, tile by tile, in memory that its size does not change."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from rsspade.data.check_alignment import AlignmentCheck
 from rsspade.data.check_cover import CoverCheck
-from rsspade.data.check_files import FileCheck
+from rsspade.data.check_files import FileCheck, TileView
 from rsspade.data.check_report import Report, Section
 from rsspade.data.check_splits import SplitCheck, date_section
 from rsspade.data.check_terrain import TerrainCheck
@@ -13,7 +14,18 @@ from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError, explain
 from rsspade.jobs import progress_bar
 
+if TYPE_CHECKING:
+    from rsspade.data.check_run import RangeCheck
+
 __all__ = ["check_dataset"]
+
+
+class _Check(Protocol):
+    """Sees the tiles one by one, then says what it found."""
+
+    def add(self, tile: TileView) -> None: ...
+
+    def section(self) -> Section: ...
 
 
 def check_dataset(path: str | Path, *, run: Path | None = None) -> Report:
@@ -36,10 +48,10 @@ def check_dataset(path: str | Path, *, run: Path | None = None) -> Report:
                 fix="Make the dataset again.",
             )
         )
-    fit = [] if run is None else [_fit(dataset, run)]  # first: a folder that is no run ends it here
+    fit, ranges = ([], []) if run is None else _fit(dataset, run)  # first: a folder that is no run ends it here
     files = FileCheck(dataset)
-    checks = (
-        ValueCheck(dataset), CoverCheck(dataset), TerrainCheck(dataset), AlignmentCheck(dataset), SplitCheck(dataset),
+    checks: tuple[_Check, ...] = (
+        ValueCheck(dataset), CoverCheck(dataset), TerrainCheck(dataset), AlignmentCheck(dataset), SplitCheck(dataset), *ranges,
     )  # fmt: skip
     with progress_bar(total=len(dataset.rows), title="check") as bar:
         for row in dataset.rows:
@@ -53,7 +65,7 @@ def check_dataset(path: str | Path, *, run: Path | None = None) -> Report:
     )  # fmt: skip
 
 
-def _fit(dataset: DatasetFolder, run: Path) -> Section:
-    from rsspade.data.check_run import run_section  # torch loads where a run is looked at
+def _fit(dataset: DatasetFolder, run: Path) -> "tuple[list[Section], list[RangeCheck]]":
+    from rsspade.data.check_run import RangeCheck, run_section  # torch loads where a run is looked at
 
-    return run_section(dataset, run)
+    return [run_section(dataset, run)], [RangeCheck(dataset, run)]

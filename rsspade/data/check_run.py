@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 
+from rsspade.data.check_files import TileView
 from rsspade.data.check_report import Finding, Level, Section
 from rsspade.data.check_splits import parent_of
 from rsspade.data.footprints import neighbours_across_splits
@@ -17,13 +19,12 @@ from rsspade.evaluation import find_generator
 from rsspade.landcover import find_map
 from rsspade.models import GeneratorInfo, RSSpade
 from rsspade.models.info import beginnings
-from rsspade.models.seen import read_ranges, seen_ranges
+from rsspade.models.seen import RANGED, Seen
+from rsspade.sources import source_named
 
-__all__ = ["run_section"]
+__all__ = ["RangeCheck", "run_section"]
 
 _MAX_CONFIG_BYTES = 1024 * 1024
-_BEYOND = 0.1
-"""How far beyond the range of training the ends may lie, as a share of it: single pixels are always somewhat extreme."""
 
 
 def run_section(dataset: DatasetFolder, run: Path) -> Section:
@@ -31,8 +32,32 @@ def run_section(dataset: DatasetFolder, run: Path) -> Section:
     folder = find_generator(run)
     info = RSSpade.from_pretrained(folder).info
     findings = [_sources(dataset, info), *_scheme(dataset, info), _bands(dataset, info), *_pixels(dataset, info)]
-    findings += [*_ranges(dataset, info), _split(dataset, info, folder), *_beginnings(dataset, info)]
+    findings += [_split(dataset, info, folder), *_beginnings(dataset, info)]
     return Section(title=f"Fit with the run {run.name or run}", findings=findings)
+
+
+class RangeCheck:
+    """Whether the relief of the tiles, of all splits, is such as the run was trained on."""
+
+    def __init__(self, dataset: DatasetFolder, run: Path) -> None:
+        self._dataset = dataset
+        self._title = f"Relief, for the run {run.name or run}"
+        self._seen = Seen(RSSpade.from_pretrained(find_generator(run)).info.training)
+
+    def add(self, tile: TileView) -> None:
+        """Take in one tile."""
+        for name in RANGED:
+            folder = source_named(name).folder
+            image, valid = tile.images.get(folder), tile.valid(self._dataset, folder)
+            if image is not None and valid is not None:
+                self._seen.add(name, torch.from_numpy(image)[None], torch.from_numpy(valid)[None])
+
+    def section(self) -> Section:
+        """What was found; nothing for a run that does not tell what it was trained on."""
+        odd = [Finding(level=Level.WARNING, check="run.range", text=text) for text in self._seen.sentences()]
+        text = "elevation and slope are such as the run was trained on"
+        fine = [Finding(level=Level.OK, check="run.range", text=text)] if self._seen.counted else []
+        return Section(title=self._title, findings=odd or fine)
 
 
 def _sources(dataset: DatasetFolder, info: GeneratorInfo) -> Finding:
@@ -85,27 +110,6 @@ def _pixels(dataset: DatasetFolder, info: GeneratorInfo) -> list[Finding]:
         fix = f"Prepare the dataset with --pixel-size {there:g}, or train on this one."
         return [Finding(level=Level.FAIL, check="run.pixel_size", text=text, fix=fix)]
     return [Finding(level=Level.OK, check="run.pixel_size", text=f"pixels of {here:g} m, as those of the run")]
-
-
-def _ranges(dataset: DatasetFolder, info: GeneratorInfo) -> list[Finding]:
-    """Values that the run has never seen, told from the ends of both: pixels are not read for it."""
-    trained = read_ranges(info.training)
-    here = {name: seen_ranges(dataset.info.statistics, (name,)).get(name, {}) for name in trained}
-    beyond = []
-    for name, bands in here.items():
-        for band, (low, high) in bands.items():
-            known = trained[name].get(band)
-            if known is not None and max(known[0] - low, high - known[1]) > _BEYOND * (known[1] - known[0]):
-                beyond.append(
-                    f"{band} of {name} is {low:.4g} … {high:.4g}, in training {known[0]:.4g} … {known[1]:.4g}"
-                )
-    if beyond:
-        text = f"values that the run was not trained on: {'; '.join(beyond)}"
-        fix = "Train on places like these, or look closely at its images of them."
-        return [Finding(level=Level.WARNING, check="run.range", text=text, fix=fix)]
-    if not any(here.values()):
-        return []
-    return [Finding(level=Level.OK, check="run.range", text="radar and relief lie within what the run was trained on")]
 
 
 def _split(dataset: DatasetFolder, info: GeneratorInfo, folder: Path) -> Finding:

@@ -55,6 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     accelerator = make_accelerator()
     plan = together(accelerator, prepare)
     made = generate(plan, options.out, accelerator)
+    plan.model.seen.gather(accelerator)
     if made is not None:
         plan.model.warn_of_unseen()
         print(_summary(plan, made))

@@ -129,7 +129,7 @@ def tile_predictor(
     if model.info.architecture.told and not date:
         warnings.warn(
             "the date of the image wanted is not known, and this generator was trained with it "
-            f"(--{', --'.join(model.info.architecture.told)}): the image is of no day in particular. Name one with --date.",
+            f"(--{', --'.join(model.info.architecture.told)}): what it paints without is between the seasons at best. Name one with --date.",
             RSSpadeWarning, stacklevel=2,
         )  # fmt: skip
 

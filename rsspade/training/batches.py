@@ -201,11 +201,10 @@ def to_device(
     flags = present.to(device, non_blocking=True)
     valid = sample.optical_valid.to(device, non_blocking=True)
     optical = encode("s2", sample.optical.to(device, non_blocking=True), valid, scaling=scaling)
-    moment = sample.day_of_year, sample.sun
+    day, sun = (part.to(device, non_blocking=True) for part in (sample.day_of_year, sample.sun))
     if moment_hidden is not None:
-        unknown = torch.from_numpy(moment_hidden)
-        moment = moment[0].masked_fill(unknown, torch.nan), moment[1].masked_fill(unknown[:, None], torch.nan)
-    day, sun = (part.to(device, non_blocking=True) for part in moment)
+        unknown = torch.from_numpy(moment_hidden).to(device, non_blocking=True)
+        day, sun = day.masked_fill(unknown, torch.nan), sun.masked_fill(unknown[:, None], torch.nan)
     return Batch(
         conditions=conditions,
         present={name: flags[:, n] for n, name in enumerate(sources)},

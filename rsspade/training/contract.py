@@ -48,6 +48,10 @@ class RunOptions(Protocol):
         """The options that may change between a run and its continuation."""
 
     @property
+    def once(self) -> Mapping[str, object]:
+        """What options were in effect before there were any, where that is not their default."""
+
+    @property
     def out(self) -> str:
         """The run folder."""
 

@@ -127,6 +127,8 @@ class RunFolder:
         if name is not None:
             now = _shown(_plain(flatten(config)[name]))
             run = f"a run with --{name} {_shown(before[name])}" if name in before else f"a run older than --{name}"
+            if name not in before and name in config.once:
+                run += f", which was made with {_shown(config.once[name])}"
             raise self._refusal(f"{run} (now {now})", "Repeat its options to continue it, or choose another --out.")
 
     def _refusal(self, found: str, fix: str) -> OutputError:
@@ -137,9 +139,9 @@ def changed_option(before: Mapping[str, Any], config: RunOptions) -> str | None:
     """The first option that differs from an earlier config and would make it another run; None if none does.
 
     Longer is the same run only where the learning rate does not depend on the length. An option that is newer than
-    the run was at its default then.
+    the run was at its default then, or at what `once` says.
     """
-    defaults = default_options(type(config))
+    defaults = {**default_options(type(config)), **config.once}
     for name, value in flatten(config).items():
         if name in config.same_run or (name == "steps" and config.optimizer.schedule == "constant"):
             continue

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import rasterio
 import torch
 import yaml
 from damage import change_info, change_rows
@@ -80,13 +81,16 @@ def test_what_does_not_fit_fails(healthy, tmp_path, options, check, words):
     assert main(["check", str(healthy), "--run", str(run)]) == 1
 
 
-@pytest.mark.parametrize(("highest", "level"), [(1e5, Level.OK), (-1e3, Level.WARNING)])
-def test_relief_that_the_run_has_never_seen_is_a_warning(healthy, tmp_path, highest, level):
-    run = save_run(tmp_path / "run", healthy, training={"seen": {"dem": {"elevation": [-2e3, highest]}}})
-    finding = found(healthy, run)["run.range"]
-    assert finding.level is level
-    assert ("elevation of dem is" in finding.text) == (level is Level.WARNING)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_relief_that_the_run_has_never_seen_is_a_warning_in_any_split(healthy, tmp_path, capsys, split):
+    run = save_run(tmp_path / "run", healthy, training={"seen": {"dem": {"elevation": [-500.0, 9000.0]}}})
     assert main(["check", str(healthy), "--run", str(run)]) == 0
+    assert "elevation and slope are such as the run was trained on" in capsys.readouterr().out
+    for row in DatasetFolder.open(healthy).in_split(split):
+        with rasterio.open(healthy / "DEM" / f"{row.tile}.tif", "r+") as file:
+            file.write(file.read(1) + 20000, 1)
+    main(["check", str(healthy), "--run", str(run)])  # other things are wrong with it now, too
+    assert "of the pixels lie outside of -500 … 9000 m" in capsys.readouterr().out
 
 
 def test_missing_sources_are_a_note_unless_all_are_missing(make_dataset, healthy, tmp_path):

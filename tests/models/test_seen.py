@@ -12,7 +12,7 @@ from rsspade.landcover import scheme_named
 from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
 from rsspade.models.seen import Seen, seen_ranges
 
-TRAINED = {"seen": {"dem": {"elevation": [0.0, 16.0], "slope": [0.0, 30.0]}, "s1": {"vv": [-30.0, 0.0]}}}
+TRAINED = {"seen": {"dem": {"elevation": [0.0, 16.0], "slope": [0.0, 30.0]}}}
 
 
 def relief(elevation):
@@ -33,7 +33,7 @@ def test_hills_are_told_to_a_generator_of_the_coast():
     for height in (100.0, 249.0, 8.0):
         model({"dem": relief(height)})
     with pytest.warns(
-        RSSpadeWarning, match=r"elevation of dem: 67% of the pixels \(8 … 249 in all\) .* outside of 0 … 16,"
+        RSSpadeWarning, match=r"elevation: 67% of the pixels lie outside of 0 … 16 m, .* \(here 8 … 249 m\)"
     ):
         model.warn_of_unseen()
 
@@ -57,24 +57,49 @@ def test_pixels_without_data_do_not_count():
     assert model.seen.sentences() == []
 
 
+def test_a_little_beyond_the_ends_is_no_news():
+    model = model_of(TRAINED)
+    model({"dem": relief(17.5)})
+    assert model.seen.sentences() == []
+    model({"dem": relief(17.7)})
+    assert len(model.seen.sentences()) == 1
+
+
 @given(values=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40), cut=st.integers(0, 40))
 def test_it_does_not_matter_how_the_pixels_come(values, cut):
     def told(*parts):
         seen = Seen(TRAINED)
         for part in parts:
-            plane = torch.zeros(1, 2, 1, len(part))
+            plane = torch.zeros(1, 4, 1, len(part))
             plane[0, 0, 0] = torch.tensor(part)
-            seen.add("s1", plane, torch.ones(1, 1, len(part), dtype=torch.bool))
+            seen.add("dem", plane, torch.ones(1, 1, len(part), dtype=torch.bool))
         return seen.sentences()
 
-    outside = np.mean([not -30 <= value <= 0 for value in values])
+    low, high = (float(np.float32(end)) for end in (-1.6, 17.6))
+    outside = np.mean([not low <= value <= high for value in values])
     assert bool(told(values)) == (outside > 0.05)
     assert told(*(part for part in (values[:cut], values[cut:]) if part)) == told(values)
 
 
+def test_processes_tell_together_what_each_has_seen():
+    class Two:
+        num_processes, device = 2, torch.device("cpu")
+
+        def gather(self, rows):
+            hills = rows.clone()
+            hills[:, 0] = torch.tensor([3 * 64 * 64, 3 * 64 * 64, 100.0, 249.0], dtype=rows.dtype)
+            return torch.cat([rows, hills])
+
+    model = model_of(TRAINED)
+    model({"dem": relief(8.0)})
+    model.seen.gather(Two())
+    (sentence,) = model.seen.sentences()
+    assert "75% of the pixels" in sentence
+    assert "(here 8 … 249 m)" in sentence
+
+
 def test_ranges_are_those_of_the_train_split_and_of_the_sources_used():
-    statistics = {
-        "DEM": {"elevation": {"min": -1.23456789, "max": 9.0}, "aspect": {"min": -1, "max": 359}},
-        "S1": {"vv": {"min": -3, "max": 0}},
-    }
+    elevation, slope = {"min": -1.23456789, "max": 9.0}, {"min": None}
+    statistics = {"DEM": {"elevation": elevation, "slope": slope, "aspect": {"min": -1, "max": 359}}, "LULC": {"1": 7}}
     assert seen_ranges(statistics, ("lulc", "dem")) == {"dem": {"elevation": [-1.23457, 9.0]}}
+    assert seen_ranges(statistics, ("lulc",)) == seen_ranges({"DEM": None}, ("dem",)) == {}

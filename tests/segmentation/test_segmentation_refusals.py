@@ -116,24 +116,26 @@ def test_another_run_is_not_continued(capsys, dataset, synthetic, tmp_path):
     assert "one of another" in refusal(capsys, arguments(dataset, run, synthetic=synthetic, **again))
 
 
-def test_a_run_from_before_the_stretch_is_not_continued_with_one(capsys, dataset, tmp_path):
+def test_a_run_from_before_an_option_of_the_network_goes_on_with_what_it_had(capsys, dataset, tmp_path):
     run, options = tmp_path / "run", {"steps": 2, "save_every": 1}
-    assert train.main(arguments(dataset, run, **options)) == 0
+    assert train.main(arguments(dataset, run, network__leak=0, **options)) == 0
     last, first = find_checkpoints(run / "checkpoints")
     shutil.rmtree(last)
     state = json.loads((first / "state.json").read_text())
     info = json.loads(state["info"])
     config = yaml.safe_load((run / "config.yaml").read_text())
     for options_of_the_network in (state["config"]["network"], info["architecture"], config["network"]):
-        del options_of_the_network["stretch"]
+        del options_of_the_network["leak"]
     (first / "state.json").write_text(json.dumps(state | {"info": json.dumps(info)}))
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     kept = (run / "config.yaml").read_bytes()
     capsys.readouterr()
-    assert "one of another, made by an older version" in refusal(
+    assert "found a run older than --network.leak, which was made with 0.0 (now 0.1)" in refusal(
         capsys, arguments(dataset, run, resume="true", **options)
     )
     assert (run / "config.yaml").read_bytes() == kept
+    assert train.main(arguments(dataset, run, resume="true", network__leak=0, **options)) == 0
+    assert "going on after step 1" in capsys.readouterr().out
 
 
 def test_unlabelled_pixels_are_not_scored(capsys, spoilt, tmp_path):

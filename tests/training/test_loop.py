@@ -62,7 +62,7 @@ def test_inputs_unlike_those_of_training_are_told(dataset, tmp_path, capsys):
     content["training"]["seen"]["dem"]["elevation"] = [-9.0, -8.0]  # a generator of the deep sea
     config.write_text(json.dumps(content))
     assert rsspade(words) == 0
-    assert "warning: elevation of dem: 100% of the pixels" in capsys.readouterr().err
+    assert "warning: elevation: 100% of the pixels" in capsys.readouterr().err
 
 
 def test_every_loss_is_logged_by_name_at_each_line(dataset, tmp_path):

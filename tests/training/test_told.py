@@ -14,6 +14,7 @@ from rsspade.data.geotiff import read_tile
 from rsspade.data.manifest import DatasetFolder
 from rsspade.models import RSSpade
 from rsspade.report.answers import answer_tile
+from rsspade.training import loop
 from rsspade.training.__main__ import main
 from rsspade.training.state import find_checkpoints
 
@@ -70,6 +71,21 @@ def test_training_is_told_the_sun_of_its_tiles(run, under_another_sun, tmp_path)
     assert any(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     scores = [lines(folder)[-1]["val"]["psnr"] for folder in (run, tmp_path / "run")]
     assert scores[0] != scores[1]
+
+
+@pytest.mark.parametrize("share", [0, 0.9])
+def test_training_hides_the_moment_as_often_as_a_source(dataset, tmp_path, monkeypatch, share):
+    known = []
+    generate = loop.generate
+
+    def watched(network, batch):
+        known.extend((batch.when != 0).any(dim=1).tolist())
+        return generate(network, batch)
+
+    monkeypatch.setattr(loop, "generate", watched)
+    assert main(arguments(dataset, tmp_path / "run", steps=8, season="true", source_dropout=share)) == 0
+    assert len(known) >= 8
+    assert all(known) if share == 0 else not all(known)
 
 
 def test_evaluate_tells_the_sun(run, dataset, under_another_sun, tmp_path):
