@@ -142,6 +142,7 @@ class SegmentationConfig:
         out: The run folder.
         synthetic: A dataset that `rsspade generate` made from --data; none to train on real tiles alone.
         ratio: Synthetic tiles per real one in an epoch; each epoch draws anew which, where there are more.
+        synthetic_until: Share of the steps in which synthetic tiles are mixed in; the last ones see real tiles alone.
         parents: Synthetic tiles of all training tiles, or only of the labelled ones that --labels leaves.
         labels: Share of the real training tiles that are used; a smaller share is a part of any larger one.
         labels_seed: Of that choice; none for --seed.
@@ -180,6 +181,7 @@ class SegmentationConfig:
     out: str
     synthetic: str | None = None
     ratio: float = 1.0
+    synthetic_until: float = 1.0
     parents: Literal["all", "labelled"] = "all"
     labels: float = 1.0
     labels_seed: int | None = None
@@ -219,6 +221,10 @@ class SegmentationConfig:
         for name in ("lr", "ratio"):
             if not 0 < getattr(self, name) < math.inf:
                 raise _impossible(f"--{name}", "a number above 0", f"{getattr(self, name):g}", "Correct the value.")
+        if not 0 < self.synthetic_until <= 1:
+            raise _impossible(
+                "--synthetic_until", "0 < value ≤ 1", f"{self.synthetic_until:g}", "It is a share of the steps."
+            )
         if not 0 < self.labels <= 1:
             raise _impossible("--labels", "0 < value ≤ 1", f"{self.labels:g}", "It is a share of the training tiles.")
         if self.epochs and self.steps:
@@ -230,6 +236,12 @@ class SegmentationConfig:
                 str(self.accumulate),
                 "Change one of the two.",
             )
+
+    def last_synthetic(self, draws: int) -> int | None:
+        """The draw from which on there are real tiles alone, for an epoch of so many draws; None where there is none."""
+        if self.synthetic_until == 1:
+            return None
+        return round(self.synthetic_until * self.resolved(draws).steps) * self.batch_size
 
     def resolved(self, draws: int) -> "SegmentationConfig":
         """The same with steps in place of epochs, for an epoch of so many draws."""

@@ -5,7 +5,7 @@ must come from a training tile of this very split, by a generator that was train
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,13 +56,23 @@ class MixedOrder:
         families: For each parent, the positions of its synthetic tiles in the dataset.
         ratio: Synthetic tiles per real one.
         seed: Of the order.
+        until: From this draw on, of all epochs together, real tiles alone, in turns; None for never.
     """
 
-    def __init__(self, num_real: int, families: Sequence[Sequence[int]] = (), *, ratio: float = 0.0, seed: int) -> None:
+    def __init__(
+        self,
+        num_real: int,
+        families: Sequence[Sequence[int]] = (),
+        *,
+        ratio: float = 0.0,
+        seed: int,
+        until: int | None = None,
+    ) -> None:
         self.num_real = num_real
         self.families = [list(family) for family in families]
         self.num_synthetic = round(ratio * num_real) if families else 0
         self.seed = seed
+        self.until = until
         self.epoch = 0
 
     @property
@@ -76,11 +86,12 @@ class MixedOrder:
 
     def order(self) -> list[Draw]:
         """All draws of the epoch."""
-        real = self._rng(_REAL).permutation(self.num_real).tolist()
         places = np.zeros(self.num_draws, bool)
         places[: self.num_synthetic] = True
         self._rng(_MIXED).shuffle(places)
-        next_real, next_synthetic = iter(real), iter(self._synthetic())
+        if self.until is not None:
+            places[max(self.until - self.epoch * self.num_draws, 0) :] = False
+        next_real, next_synthetic = self._real(), iter(self._synthetic())
         seen: dict[int, int] = {}
         draws = []
         for is_synthetic in places.tolist():
@@ -88,6 +99,11 @@ class MixedOrder:
             draws.append(Draw(tile, self.epoch, seen.get(tile, 0)))
             seen[tile] = draws[-1].repeat + 1
         return draws
+
+    def _real(self) -> Iterator[int]:
+        rng = self._rng(_REAL)
+        while True:
+            yield from rng.permutation(self.num_real).tolist()
 
     def _synthetic(self) -> list[int]:
         if not self.num_synthetic:

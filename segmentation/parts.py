@@ -98,8 +98,12 @@ class Data:
             families = _families(
                 made, {tiles.rows[n].tile for n in self.real} if config.parents == "labelled" else None
             )
-        elif config.ratio != 1 or config.parents != "all":
-            warnings.warn("--ratio and --parents have no effect without --synthetic.", RSSpadeWarning, stacklevel=2)
+        elif config.ratio != 1 or config.parents != "all" or config.synthetic_until != 1:
+            warnings.warn(
+                "--ratio, --parents and --synthetic_until have no effect without --synthetic.",
+                RSSpadeWarning,
+                stacklevel=2,
+            )
         chosen = [n for family in families for n in family]
         self.train = MixedTiles(tiles, self.real.tolist(), made, chosen)
         first = len(self.real)
@@ -108,6 +112,7 @@ class Data:
             first, [range(start, start + len(family)) for start, family in zip(starts, families, strict=False)],
             ratio=config.ratio, seed=config.seed,
         )  # fmt: skip
+        self.order.until = config.last_synthetic(self.order.num_draws)
         self.num_synthetic_tiles = len(chosen)
         self.whole = open_tiles(self.folder, "train", config.sources, random_crops=False)
         self.val = self._validation(config)

@@ -94,9 +94,11 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }  # fmt: skip
 
-PARTS = ("forest", "core", "ratio", "samples", "labels", "augmentation")
+PARTS = ("forest", "core", "until", "ratio", "samples", "labels", "augmentation")
 FACTORS = PARTS[2:]
 RATIOS = (0.25, 0.5, 2.0)
+UNTIL = 0.7
+"""Share of the steps with synthetic tiles where the last ones see real tiles alone."""
 LEARNER = 2.0
 """How much longer than the others the network is trained that is held against the forest: can it learn, given time?"""
 SAMPLES = 4
@@ -126,10 +128,10 @@ def true(preset: Preset, seed: int, share: float, *, longer: float = 1, **option
 
 
 def mix(
-    preset: Preset, seed: int, share: float, *, ratio: float = 1.0, samples: int = 0, parents: str = "all"
+    preset: Preset, seed: int, share: float, *, ratio: float = 1.0, samples: int = 0, parents: str = "all", **options: Any,  # noqa: ANN401
 ) -> Cell:  # fmt: skip
     """Real and synthetic tiles, the latter of all training tiles or of the labelled ones; `samples` of a head that draws."""
-    cell = true(preset, seed, share, ratio=ratio, parents=parents)
+    cell = true(preset, seed, share, ratio=ratio, parents=parents, **options)
     maker = generator(preset, seed, share, draws=samples > 0)
     return dataclasses.replace(cell, synthetic=Synthetic(maker, max(samples, 1)))
 
@@ -150,6 +152,9 @@ def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
         cells["mix all"] = mix(preset, seed, 1.0)
         cells["mix few"] = mix(preset, seed, few, parents="labelled")
         cells["mix sources"] = mix(preset, seed, few)
+    if part == "until":
+        cells["until all"] = mix(preset, seed, 1.0, synthetic_until=UNTIL)
+        cells["until sources"] = mix(preset, seed, few, synthetic_until=UNTIL)
     if part == "ratio":
         cells |= {f"ratio {ratio:g}": mix(preset, seed, few, ratio=ratio) for ratio in RATIOS}
     if part == "samples":
@@ -189,6 +194,10 @@ def _contrasts() -> tuple[Contrast, ...]:
         found.append(Contrast("epochs", f"{title}: Mix − True of half the steps", f"mix {regime}", f"{real} half"))
     found.append(Contrast("forest", f"{REGIMES['all']}: RS-UNet − forest", "learner all", "forest all"))
     found.append(Contrast("forest", "{few} of the tiles: RS-UNet − forest", "true few", "forest few"))
+    for regime, real in (("all", "true all"), ("sources", "true few")):
+        title = f"{REGIMES[regime]}: Mix, the last {1 - UNTIL:.0%} real"
+        found.append(Contrast("until", f"{title} − Mix", f"until {regime}", f"mix {regime}"))
+        found.append(Contrast("until", f"{title} − True", f"until {regime}", real))
     for ratio in RATIOS:
         found.append(Contrast("ratio", f"{ratio:g} synthetic per real − 1 per real", f"ratio {ratio:g}", "mix sources"))
         found.append(Contrast("ratio", f"{ratio:g} synthetic per real − True", f"ratio {ratio:g}", "true few"))

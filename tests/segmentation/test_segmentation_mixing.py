@@ -59,6 +59,29 @@ def test_real_tiles_come_in_the_same_order_with_and_without_synthetic_ones():
     assert [d.tile for d in plain.order()] == [d.tile for d in mixed.order() if d.tile < 8]
 
 
+@given(
+    num_real=st.integers(1, 9), ratio=st.sampled_from([0.5, 1.0, 2.5]), until=st.integers(0, 60), seed=st.integers(0, 3)
+)
+def test_after_the_last_synthetic_draw_real_tiles_take_turns(num_real, ratio, until, seed):
+    families = [[num_real + n] for n in range(num_real)]
+    mixed, cut = (MixedOrder(num_real, families, ratio=ratio, seed=seed, until=u) for u in (None, until))
+    rows = []
+    for order in (mixed, cut):
+        rows.append([])
+        for epoch in range(4):
+            order.set_epoch(epoch)
+            draws = order.order()
+            assert len(draws) == order.num_draws
+            assert len(set(draws)) == len(draws)
+            rows[-1] += draws
+    whole, shortened = rows
+    assert shortened[:until] == whole[:until]
+    assert all(draw.tile < num_real for draw in shortened[until:])
+    for epoch in range(4):
+        counts = Counter(d.tile for d in shortened if d.epoch == epoch and d.tile < num_real)
+        assert max(counts.values()) - min(counts[n] for n in range(num_real)) <= 1
+
+
 @given(st.integers(1, 60), st.integers(0, 5), st.floats(0.01, 1), st.floats(0.01, 1))
 def test_a_smaller_share_of_labels_lies_within_a_larger_one(num, seed, one, other):
     names = [f"t{n:03d}" for n in range(num)]
