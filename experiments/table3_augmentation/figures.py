@@ -27,14 +27,20 @@ SIDE = 1.8
 
 
 def draw_curves(path: Path, preset: Preset, found: Found) -> None:
-    """Mean over seeds, and the spread as a band: at equal steps above, True of half the steps (equal epochs) below."""
+    """Mean over the seeds that both have, and the spread as a band: at equal steps above, at equal epochs (True of half
+    the steps) below."""
     figure = Figure(figsize=(10, 5.6), layout="constrained", dpi=100)
     axes = figure.subplots(2, len(REGIMES), sharey="col")
     for column, (regime, title) in enumerate(REGIMES.items()):
         for row, (name, unit) in enumerate((("steps", "step"), ("epochs", "epoch"))):
             own, real = axes[row, column], "true all" if regime == "all" else "true few"
-            for label, arm in (("True", real if name == "steps" else f"{real} half"), ("Mix", f"mix {regime}")):
-                _draw_curve(own, label, found.get(arm, {}), unit)
+            pair = {
+                "True": found.get(real if name == "steps" else f"{real} half", {}),
+                "Mix": found.get(f"mix {regime}", {}),
+            }
+            seeds = set.intersection(*(set(records) for records in pair.values()))
+            for label, records in pair.items():
+                _draw_curve(own, label, {seed: records[seed] for seed in sorted(seeds)}, unit)
             own.set_xlabel(f"{unit} (equal {name})")
             own.grid(alpha=0.3)
             if row == 0:
@@ -53,7 +59,14 @@ def _draw_curve(axes: Any, label: str, records: Mapping[int, Record], unit: str)
     x = [point[unit] for point in curves[0]]
     heights = np.array([[point["miou"] for point in curve] for curve in curves])
     mean, deviation = heights.mean(axis=0), heights.std(axis=0, ddof=1 if len(curves) > 1 else 0)
-    axes.plot(x, mean, color=COLOURS[label], label=f"{label}, {len(curves)} seeds", marker=".", markersize=4)
+    axes.plot(
+        x,
+        mean,
+        color=COLOURS[label],
+        label=f"{label}, {len(curves)} seed{'s' * (len(curves) > 1)}",
+        marker=".",
+        markersize=4,
+    )
     axes.fill_between(x, mean - deviation, mean + deviation, color=COLOURS[label], alpha=0.2, linewidth=0)
 
 
