@@ -27,8 +27,7 @@ SIDE = 1.8
 
 
 def draw_curves(path: Path, preset: Preset, found: Found) -> None:
-    """Mean over the seeds that both have, and the spread as a band: at equal steps above, at equal epochs (True of half
-    the steps) below."""
+    """Mean over the seeds that both have, and the spread as a band; below at equal epochs: True of half the steps."""
     figure = Figure(figsize=(10, 5.6), layout="constrained", dpi=100)
     axes = figure.subplots(2, len(REGIMES), sharey="col")
     for column, (regime, title) in enumerate(REGIMES.items()):
