@@ -31,7 +31,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
         if "curve" in cell:
             assert cell["curve"][-1]["step"] == cell["options"]["steps"]
             assert len(cell["curve"]) >= 2
-    assert kinds == {"generator": 4, "segmentation": 2 * 7 + 1 + 3 + 2 + 2 + 2, "forest": 2}
+    assert kinds == {"generator": 4, "segmentation": 2 * 7 + 1 + 2 + 3 + 2 + 2 + 2, "forest": 2}
     means = {
         c["scores"][next(iter(c["scores"]))]["miou"] for c in results["cells"] if c.get("trains") == "segmentation"
     }
@@ -47,6 +47,15 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     table3.main()  # all cells are there
     assert "to go" not in capsys.readouterr().out
     assert (folder / "RESULTS.md").read_text() == text
+
+
+def test_real_tiles_alone_at_the_end_is_all_that_differs_from_mix():
+    preset = PRESETS["cpu"]
+    core, ends = arms(preset, 100, "core"), arms(preset, 100, "until")
+    for regime in ("all", "sources"):
+        mixed, until = core[f"mix {regime}"], ends[f"until {regime}"]
+        assert dict(until.options) == {**mixed.options, "synthetic_until": 0.7}
+        assert (until.world, until.synthetic) == (mixed.world, mixed.synthetic)
 
 
 def test_the_core_is_true_and_mix_in_three_regimes_with_ten_pairs():
