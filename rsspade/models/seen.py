@@ -92,11 +92,11 @@ class Seen:
 
     def gather(self, accelerator: "Accelerator") -> None:
         """Take in the counts of all processes; every process must call it."""
-        if accelerator.num_processes == 1:
+        if accelerator.num_processes == 1 or not self.ranges:  # without ranges in all processes, or in none
             return
         nothing = (0.0, 0.0, math.inf, -math.inf)
         mine = [[float(number) for number in self._counts.get(key, nothing)] for key in self.ranges]
-        rows = torch.tensor(mine, dtype=torch.float64, device=accelerator.device).reshape(1, -1, 4)
+        rows = torch.tensor(mine, dtype=torch.float64, device=accelerator.device).reshape(1, len(self.ranges), 4)
         everyone = accelerator.gather(rows)
         for key, own in zip(self.ranges, everyone.transpose(0, 1), strict=True):
             self._counts[key] = (own[:, 0].sum(), own[:, 1].sum(), own[:, 2].min(), own[:, 3].max())

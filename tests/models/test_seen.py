@@ -90,6 +90,7 @@ def test_processes_tell_together_what_each_has_seen():
             hills[:, 0] = torch.tensor([3 * 64 * 64, 3 * 64 * 64, 100.0, 249.0], dtype=rows.dtype)
             return torch.cat([rows, hills])
 
+    model_of({}).seen.gather(Two())  # an old one has nothing to tell
     model = model_of(TRAINED)
     model({"dem": relief(8.0)})
     model.seen.gather(Two())
