@@ -1,7 +1,7 @@
 """`rsspade check`: a dataset read as a sceptic, tile by tile, in memory that its size does not change."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rsspade.data.check_alignment import AlignmentCheck
 from rsspade.data.check_cover import CoverCheck
@@ -13,9 +13,6 @@ from rsspade.data.check_values import ValueCheck
 from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError, explain
 from rsspade.jobs import progress_bar
-
-if TYPE_CHECKING:
-    from rsspade.data.check_run import RangeCheck
 
 __all__ = ["check_dataset"]
 
@@ -48,24 +45,25 @@ def check_dataset(path: str | Path, *, run: Path | None = None) -> Report:
                 fix="Make the dataset again.",
             )
         )
-    fit, ranges = ([], []) if run is None else _fit(dataset, run)  # first: a folder that is no run ends it here
+    fit = [] if run is None else [_fit(dataset, run)]  # first: a folder that is no run ends it here
     files = FileCheck(dataset)
     checks: tuple[_Check, ...] = (
-        ValueCheck(dataset), CoverCheck(dataset), TerrainCheck(dataset), AlignmentCheck(dataset), SplitCheck(dataset), *ranges,
+        ValueCheck(dataset), CoverCheck(dataset), TerrainCheck(dataset), AlignmentCheck(dataset), SplitCheck(dataset),
     )  # fmt: skip
     with progress_bar(total=len(dataset.rows), title="check") as bar:
         for row in dataset.rows:
             tile = files.read(row)
-            for check in checks:
+            for check in (*checks, *fit):
                 check.add(tile)
             bar.update(1)
-    sections = [files.section(), *(check.section() for check in checks), date_section(dataset), *fit]
+    sections = [files.section(), *(check.section() for check in checks), date_section(dataset)]
+    sections += [check.section() for check in fit]
     return Report(
         dataset=str(dataset.path), num_tiles=len(dataset.rows), sections=[s for s in sections if s.findings]
     )  # fmt: skip
 
 
-def _fit(dataset: DatasetFolder, run: Path) -> "tuple[list[Section], list[RangeCheck]]":
-    from rsspade.data.check_run import RangeCheck, run_section  # torch loads where a run is looked at
+def _fit(dataset: DatasetFolder, run: Path) -> _Check:
+    from rsspade.data.check_run import RunCheck  # torch loads where a run is looked at
 
-    return [run_section(dataset, run)], [RangeCheck(dataset, run)]
+    return RunCheck(dataset, run)

@@ -22,30 +22,30 @@ from rsspade.models.info import beginnings
 from rsspade.models.seen import RANGED, Seen
 from rsspade.sources import source_named
 
-__all__ = ["RangeCheck", "run_section"]
+__all__ = ["RunCheck"]
 
 _MAX_CONFIG_BYTES = 1024 * 1024
 
 
-def run_section(dataset: DatasetFolder, run: Path) -> Section:
+class RunCheck:
     """What can be said of the two together; refuses a folder that holds no readable generator."""
-    folder = find_generator(run)
-    info = RSSpade.from_pretrained(folder).info
-    findings = [_sources(dataset, info), *_scheme(dataset, info), _bands(dataset, info), *_pixels(dataset, info)]
-    findings += [_split(dataset, info, folder), *_beginnings(dataset, info)]
-    return Section(title=f"Fit with the run {run.name or run}", findings=findings)
-
-
-class RangeCheck:
-    """Whether the relief of the tiles, of all splits, is such as the run was trained on."""
 
     def __init__(self, dataset: DatasetFolder, run: Path) -> None:
+        folder = find_generator(run)
+        info = RSSpade.from_pretrained(folder).info
         self._dataset = dataset
-        self._title = f"Relief, for the run {run.name or run}"
-        self._seen = Seen(RSSpade.from_pretrained(find_generator(run)).info.training)
+        self._title = f"Fit with the run {run.name or run}"
+        self._findings = [
+            _sources(dataset, info),
+            *_scheme(dataset, info),
+            _bands(dataset, info),
+            *_pixels(dataset, info),
+        ]
+        self._findings += [_split(dataset, info, folder), *_beginnings(dataset, info)]
+        self._seen = Seen(info.training)
 
     def add(self, tile: TileView) -> None:
-        """Take in one tile."""
+        """Take in one tile, of any split: is its relief such as the run was trained on?"""
         for name in RANGED:
             folder = source_named(name).folder
             image, valid = tile.images.get(folder), tile.valid(self._dataset, folder)
@@ -53,11 +53,11 @@ class RangeCheck:
                 self._seen.add(name, torch.from_numpy(image)[None], torch.from_numpy(valid)[None])
 
     def section(self) -> Section:
-        """What was found; nothing for a run that does not tell what it was trained on."""
+        """What was found; nothing on relief for a run that does not tell what it was trained on."""
         odd = [Finding(level=Level.WARNING, check="run.range", text=text) for text in self._seen.sentences()]
         text = "elevation and slope are such as the run was trained on"
         fine = [Finding(level=Level.OK, check="run.range", text=text)] if self._seen.counted else []
-        return Section(title=self._title, findings=odd or fine)
+        return Section(title=self._title, findings=[*self._findings, *(odd or fine)])
 
 
 def _sources(dataset: DatasetFolder, info: GeneratorInfo) -> Finding:

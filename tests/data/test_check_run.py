@@ -12,7 +12,7 @@ from damage import change_info, change_rows
 from rsspade.channels import num_channels
 from rsspade.cli import main
 from rsspade.data.check_report import Level
-from rsspade.data.check_run import run_section
+from rsspade.data.check_run import RunCheck
 from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError
 from rsspade.landcover import scheme_named
@@ -51,7 +51,7 @@ def save_run(
 
 def found(dataset, run):
     """Check -> finding."""
-    return {f.check: f for f in run_section(DatasetFolder.open(dataset), run).findings}
+    return {f.check: f for f in RunCheck(DatasetFolder.open(dataset), run).section().findings}
 
 
 def test_a_run_fits_the_dataset_it_was_trained_on(healthy, tmp_path, capsys):
@@ -170,7 +170,7 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(healthy, tmp_path, capsy
     assert main(["check", str(healthy), "--run", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(InputError, match="expected a run folder"):
-        run_section(DatasetFolder.open(healthy), tmp_path)
+        RunCheck(DatasetFolder.open(healthy), tmp_path)
 
 
 def test_a_synthetic_dataset_stands_for_the_split_it_was_made_from(healthy, tmp_path):
@@ -180,5 +180,5 @@ def test_a_synthetic_dataset_stands_for_the_split_it_was_made_from(healthy, tmp_
     dataset = DatasetFolder.open(healthy)
     split = {**dataset.info.split, "sha256": "0" * 64}
     info = dataclasses.replace(dataset.info, split=split, made_by={"parent": parent})
-    findings = run_section(DatasetFolder(dataset.path, info, dataset.rows), run).findings
+    findings = RunCheck(DatasetFolder(dataset.path, info, dataset.rows), run).section().findings
     assert "the split that these tiles were made from" in findings[-1].text
