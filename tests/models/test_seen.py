@@ -32,10 +32,11 @@ def test_hills_are_told_to_a_generator_of_the_coast():
     model = model_of(TRAINED)
     for height in (100.0, 249.0, 8.0):
         model({"dem": relief(height)})
-    with pytest.warns(
-        RSSpadeWarning, match=r"elevation: 67% of the pixels lie outside of 0 … 16 m, .* \(here 8 … 249 m\)"
-    ):
+    with pytest.warns(RSSpadeWarning) as told:
         model.warn_of_unseen()
+    (text,) = (str(warning.message) for warning in told)  # of the slope there is nothing to say
+    assert text.startswith("elevation: 67% of the pixels lie outside of 0 … 16 m, ")
+    assert "(here 8 … 249 m)" in text
 
 
 @pytest.mark.parametrize(
