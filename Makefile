@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+WHEEL_ENV ?= build/wheel-env
 
 .PHONY: demo test test-fast lint check bench wheel clean
 
@@ -32,13 +33,13 @@ check: lint test        ## what CI runs
 bench: $(READY)         ## speed and memory, each as a ratio within one run
 	$(BIN)/python -m experiments.speed
 
-wheel: $(READY)         ## build the wheel, install it into an empty environment, make a small world there
-	rm -rf dist build/wheel-env
-	$(BIN)/python -m build --wheel --outdir dist
-	$(PYTHON) -m venv build/wheel-env
-	build/wheel-env/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
-	rm -rf build/wheel-world && cd build && wheel-env/bin/rsspade world wheel-world --scenes 1 --tile-size 64 --scene-size 128
-	cd build && wheel-env/bin/rsspade check wheel-world
+wheel:                  ## build the wheel, install it into an empty environment, make a small world there
+	rm -rf dist build/wheel-world $(WHEEL_ENV) && mkdir -p build
+	$(PYTHON) -m venv $(WHEEL_ENV)
+	$(WHEEL_ENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(WHEEL_ENV)/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build && $(abspath $(WHEEL_ENV))/bin/rsspade world wheel-world --scenes 1 --tile-size 64 --scene-size 128
+	cd build && $(abspath $(WHEEL_ENV))/bin/rsspade check wheel-world
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
