@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 from scipy.ndimage import gaussian_filter
@@ -17,6 +18,9 @@ from rsspade.data.statistics import tile_statistics
 from rsspade.geo.terrain import terrain_derivatives
 from rsspade.landcover import scheme_named
 from rsspade.sources import CLOUD, DEM, LULC, S1, S2, S2_CLOUDY, Source
+
+settings.register_profile("any_machine", deadline=None)  # a busy one is slow and not wrong
+settings.load_profile("any_machine")
 
 DatasetMaker = Callable[..., DatasetFolder]
 PIXEL = 10.0

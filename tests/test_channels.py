@@ -41,7 +41,7 @@ def values(source: str, seed: int, size: int = 8) -> torch.Tensor:
 
 
 @given(seed=seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @pytest.mark.parametrize(("source", "tolerance"), [("s2", 1e-6), ("s1", 1e-5), ("dem", 2e-2)])
 def test_decode_inverts_encode_over_the_whole_physical_range(source: str, tolerance: float, seed: int) -> None:
     physical = values(source, seed)
@@ -53,7 +53,7 @@ def test_decode_inverts_encode_over_the_whole_physical_range(source: str, tolera
 
 
 @given(seed=seeds, name=st.sampled_from(sorted(SCHEMES)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_land_cover_ids_come_back_and_strangers_become_unlabelled(seed: int, name: str) -> None:
     scheme = scheme_named(name)
     ids = torch.randint(0, 256, (2, 1, 8, 8), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)

@@ -22,7 +22,7 @@ PLACE = {"crs": CRS.from_epsg(32632), "transform": Affine(10, 0, 500_000, 0, -10
     zone=st.integers(1, 60), south=st.booleans(),
     values=hnp.arrays(np.float32, (2, 33, 47), elements=st.floats(-60, 30, width=32) | st.just(np.nan)),
 )  # fmt: skip
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_georeference_and_values_survive_write_and_read(tmp_path, west, north, pixel, zone, south, values):
     path = tmp_path / "tile.tif"
     crs = CRS.from_epsg((32700 if south else 32600) + zone)

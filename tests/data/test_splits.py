@@ -39,7 +39,7 @@ def quietly(rows, **options):
     mode=st.sampled_from(["scene", "block"]),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_pixel_belongs_to_two_splits(scenes, stride, mode, seed):
     rows = [
         t
@@ -56,7 +56,7 @@ def test_no_pixel_belongs_to_two_splits(scenes, stride, mode, seed):
 
 
 @given(height=st.integers(1, 24), width=st.integers(1, 24), seed=st.integers(0, 3), stride=st.sampled_from([1.0, 0.5]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_blocks_of_one_scene_keep_a_gap_of_a_tile(height, width, seed, stride):
     rows = grid_of("s", height, width, step=SIZE_M * stride)
     split = quietly(rows, seed=seed)

@@ -65,7 +65,7 @@ def test_a_split_holds_its_own_tiles_only(data: DatasetFolder) -> None:
 
 
 @given(draw=st.builds(Draw, st.integers(0, 7), st.integers(0, 50), st.integers(0, 3)), size=st.integers(1, 64))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_moved_crop_holds_the_same_pairs_of_pixel_values(data: DatasetFolder, draw: Draw, size: int) -> None:
     dataset = TileDataset(data, split=None, crop_size=size, augmentation=Augmentation())
     sample = dataset[draw]

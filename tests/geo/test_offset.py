@@ -135,7 +135,7 @@ def test_where_nothing_dark_is_in_the_scene_it_refuses_to_guess(
         detect_offset(numbers(*parts, offset=offset, bands=bands), where="s2.tif")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     shares=st.lists(st.floats(0, 1), min_size=len(SURFACES), max_size=len(SURFACES)).filter(lambda s: sum(s) > 0.01),
     offset=st.sampled_from([0, -1000]),

@@ -69,7 +69,7 @@ def test_every_tile_is_in_exactly_one_block_and_blocks_are_small(layout):
             assert starts[-1] + options.tile_size - starts[0] <= max(block_pixels, options.tile_size)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(layouts(), st.integers(0, 2**32 - 1), st.floats(0.05, 1.0))
 def test_a_tile_exists_where_its_valid_share_suffices(tmp_path_factory, layout, seed, min_valid):
     plan, options, block_pixels = layout

@@ -183,7 +183,7 @@ def test_a_tile_without_a_valid_pixel_is_nan_alone(name):
     assert found.isnan().tolist() == [False, True]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), filler=st.sampled_from([0.0, 1e30, -5.0, math.nan, math.inf, -math.inf]),
        share=st.floats(0, 0.02))  # fmt: skip
 def test_masked_pixels_can_be_anything(seed, filler, share):
@@ -200,7 +200,7 @@ def test_masked_pixels_can_be_anything(seed, filler, share):
             )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), better=st.floats(0.0, 0.1), gap=st.floats(0.03, 0.2))
 def test_more_of_the_same_noise_scores_worse(seed, better, gap):
     _, truth = pair(seed, tiles=1)
@@ -211,7 +211,7 @@ def test_more_of_the_same_noise_scores_worse(seed, better, gap):
         assert (good > bad) if name in BETTER_IS_HIGHER else (good < bad), name
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), order=st.permutations(range(4)))
 def test_a_tile_scores_the_same_at_any_place_of_any_batch(seed, order):
     prediction, truth = pair(seed, tiles=4)

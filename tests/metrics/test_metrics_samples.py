@@ -103,7 +103,7 @@ def test_values_worked_out_by_hand():
     assert raw == pytest.approx(0.4 * sum(pairs) / 3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), levels=st.integers(2, 50))
 def test_rank_correlation_is_scipys_also_with_ties(seed, levels):
     rng = torch.Generator().manual_seed(seed)
@@ -129,7 +129,7 @@ def test_undefined_correlations_are_left_out():
     assert compute(samples[:, 1:], truth[1:], everywhere(truth[1:]))["rank_correlation"] is None
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), filler=st.sampled_from([0.0, 1e30, math.nan, math.inf]))
 def test_masked_pixels_can_be_anything(seed, filler):
     samples, truth = calibrated(seed, draws=3, size=8)

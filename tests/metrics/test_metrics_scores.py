@@ -98,7 +98,7 @@ def test_clipped_pixels_are_counted_among_the_valid_ones():
     assert [below["clipped"], below["clipped_prediction"], below["clipped_truth"]] == pytest.approx([1 / 3, 1 / 3, 0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), order=st.permutations(range(6)), cut=st.integers(1, 5), half=st.integers(0, 6))
 def test_batches_order_and_processes_do_not_matter(seed, order, cut, half):
     tiles = make_tiles(seed)

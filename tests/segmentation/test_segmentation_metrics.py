@@ -20,7 +20,7 @@ def of(truth, prediction):
     return scores(matrix, NAMES)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_scores_are_those_of_scikit_learn(data):
     # Few classes in either list: classes that only one of them knows, or a single class, come up often.

@@ -19,7 +19,6 @@ PLANS = st.builds(
 
 
 @given(PLANS)
-@settings(deadline=None)
 def test_weights_sum_to_one_at_every_pixel_and_are_never_negative(plan):
     for length, starts, side in (
         (plan.height, plan.rows, plan.tile_height),
@@ -34,7 +33,7 @@ def test_weights_sum_to_one_at_every_pixel_and_are_never_negative(plan):
 
 
 @given(PLANS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_does_not_depend_on_tiles_is_given_back(plan):
     rows, columns = np.mgrid[: plan.height + 200, : plan.width + 200]
     picture = np.stack([rows * 0.01, np.sin(columns * rows)]).astype(np.float32)

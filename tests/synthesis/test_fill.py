@@ -130,7 +130,7 @@ def test_another_grid_than_that_of_the_image_is_refused(tmp_path, land, run, cap
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32 - 1), st.floats(0, 0.2), st.floats(-0.1, 0.1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_correction_lies_between_the_differences_and_zero(rows, columns, seed, spread, middle):
     rng = np.random.default_rng(seed)
     shape = (rows * LATTICE, columns * LATTICE)
