@@ -145,6 +145,7 @@ class SegmentationConfig:
         synthetic_until: Share of the steps in which synthetic tiles are mixed in; the last ones see real tiles alone.
         parents: Synthetic tiles of all training tiles, or only of the labelled ones that --labels leaves.
         labels: Share of the real training tiles that are used; a smaller share is a part of any larger one.
+        labels_by: Whether that share is one of single tiles, out of all scenes, or of whole scenes.
         labels_seed: Of that choice; none for --seed.
         model: The network.
         sources: What it sees, out of s2, s1 and dem.
@@ -184,6 +185,7 @@ class SegmentationConfig:
     synthetic_until: float = 1.0
     parents: Literal["all", "labelled"] = "all"
     labels: float = 1.0
+    labels_by: Literal["tile", "scene"] = "tile"
     labels_seed: int | None = None
     model: Literal["rs_unet", "unet", "deeplabv3plus", "fpn", "segformer"] = "rs_unet"
     sources: tuple[str, ...] = ("s2",)

@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rsspade.data.manifest import DatasetFolder
+from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.data.packed import PackedTiles
 from rsspade.data.torch_dataset import TileDataset
 from rsspade.errors import InputError, explain
@@ -15,7 +16,7 @@ from rsspade.landcover import Scheme
 from rsspade.sources import UNLABELLED
 from segmentation.losses import IGNORED
 
-__all__ = ["label_indices", "labelled_tiles", "nested_subset", "open_tiles"]
+__all__ = ["chosen_tiles", "label_indices", "labelled_tiles", "nested_subset", "open_tiles"]
 
 _SUBSET = 0x5AB5E7
 """Keeps the draws of the subset apart from all others that use the same seed."""
@@ -69,6 +70,19 @@ def _refuse_unknown_ids(tiles: TileDataset) -> None:
                     explain(f"{tiles.path} LULC {row.tile}", expected=f"class ids of {tiles.scheme.name} ({', '.join(map(str, tiles.scheme.ids))})",
                             found=f"id {', '.join(map(str, wrong[:6]))}", fix="Prepare the data with the scheme that the labels have.")
                 )  # fmt: skip
+
+
+def chosen_tiles(
+    rows: Sequence[TileRow], share: float, seed: int, *, by: Literal["tile", "scene"] = "tile"
+) -> np.ndarray:
+    """Positions of a share of the tiles, in order: of single ones, or of whole scenes, as many as come nearest to the share."""
+    if by == "tile":
+        return nested_subset([row.tile for row in rows], share, seed)
+    scenes = np.array([row.scene for row in rows])
+    names, sizes = np.unique(scenes, return_counts=True)
+    shuffled = np.random.default_rng([_SUBSET, seed]).permutation(len(names))
+    num = 1 + int(np.argmin(np.abs(np.cumsum(sizes[shuffled]) - share * len(rows))))
+    return np.flatnonzero(np.isin(scenes, names[shuffled[:num]]))
 
 
 def nested_subset(names: Sequence[str], share: float, seed: int) -> np.ndarray:

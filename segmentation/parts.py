@@ -21,7 +21,7 @@ from rsspade.training.batches import Share
 from rsspade.training.ema import Average
 from rsspade.training.steps import make_optimizer
 from segmentation.config import NetworkOptions, SegmentationConfig
-from segmentation.labels import label_indices, labelled_tiles, nested_subset, open_tiles
+from segmentation.labels import chosen_tiles, label_indices, labelled_tiles, open_tiles
 from segmentation.losses import class_weights
 from segmentation.mixing import MixedOrder, MixedTiles, refuse_synthetic_set, refuse_synthetic_tiles
 from segmentation.models.checkpoint import SegmenterInfo
@@ -85,7 +85,7 @@ class Data:
         tiles = open_tiles(self.folder, "train", config.sources, **training)
         usable = labelled_tiles(tiles)
         seed = config.seed if config.labels_seed is None else config.labels_seed
-        self.real = usable[nested_subset([tiles.rows[n].tile for n in usable], config.labels, seed)]
+        self.real = usable[chosen_tiles([tiles.rows[n] for n in usable], config.labels, seed, by=config.labels_by)]
         self.scheme, self.optical_bands = tiles.scheme, tiles.optical_bands
         self.class_pixels = tiles.packed.class_counts[tiles.numbers[self.real]][:, :-1].sum(axis=0)
         self._refuse_single_class()

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from experiments.cells.answers import AnswerConfig
 from experiments.cells.forest import ForestConfig
@@ -53,6 +53,7 @@ class World:
         images: Share of the training tiles that are there; of the others no file is, but their names, so that the split
             stays what it is.
         images_seed: Of that choice, which is the one of `segmentation.train --labels` with this seed.
+        images_by: Whether it is one of single tiles or of whole scenes.
     """
 
     scenes: int = 24
@@ -62,21 +63,24 @@ class World:
     variant: str = "a"
     images: float = 1.0
     images_seed: int = 0
+    images_by: Literal["tile", "scene"] = "tile"
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        part = "" if self.images == 1 else f"-images{self.images:g}-{self.images_seed}"
+        whole_scenes = "" if self.images_by == "tile" else "-scenes"
+        part = "" if self.images == 1 else f"-images{self.images:g}-{self.images_seed}{whole_scenes}"
         return f"{self.variant}{self.seed}-{self.scenes}x{self.scene_size}-{self.tile_size}{part}"
 
     @property
     def whole(self) -> "World":
         """The same with all training tiles."""
-        return dataclasses.replace(self, images=1.0, images_seed=0)
+        return dataclasses.replace(self, images=1.0, images_seed=0, images_by="tile")
 
     def to_json(self) -> dict[str, Any]:
         """Its fields; those of a part only where it is one, so that the keys of whole worlds stay what they were."""
-        left_out = ("images", "images_seed") if self.images == 1 else ()
+        left_out = {"images", "images_seed"} if self.images == 1 else set()
+        left_out |= {"images_by"} if self.images_by == "tile" else set()
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
 
     @property

@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 from experiments.cells.cell import World
 from rsspade.data.assemble import made_by
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.statistics import combine_statistics, tile_statistics
-from segmentation.labels import labelled_tiles, nested_subset, open_tiles
+from segmentation.labels import chosen_tiles, labelled_tiles, open_tiles
 
 __all__ = ["keep_images", "make_synthetic", "make_world"]
 
@@ -22,16 +23,18 @@ def make_world(world: World, out: Path, *, workers: int) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def keep_images(whole: DatasetFolder, out: Path, *, share: float, seed: int) -> None:
+def keep_images(
+    whole: DatasetFolder, out: Path, *, share: float, seed: int, by: Literal["tile", "scene"] = "tile"
+) -> None:
     """A second folder with the files of a share of the training tiles, and of all others: hard links where possible.
 
-    The tiles are those that `segmentation.train --labels SHARE --labels_seed SEED` leaves. The others stay in `tiles.csv`,
+    The tiles are those that `segmentation.train --labels SHARE --labels_by BY --labels_seed SEED` leaves. The others stay in `tiles.csv`,
     so that the split and its hash are the same, but no file of theirs is there to be seen by mistake.
     """
     tiles = open_tiles(whole, "train", ("s2",), random_crops=False)
     usable = labelled_tiles(tiles)
-    names = [tiles.rows[n].tile for n in usable]
-    kept = {names[n] for n in nested_subset(names, share, seed)}
+    rows = [tiles.rows[n] for n in usable]
+    kept = {rows[n].tile for n in chosen_tiles(rows, share, seed, by=by)}
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     for folder in whole.info.sources:
@@ -47,7 +50,7 @@ def keep_images(whole: DatasetFolder, out: Path, *, share: float, seed: int) -> 
     ])  # fmt: skip
     info = dataclasses.replace(
         whole.info, name=f"{whole.info.name}, {len(kept)} training tiles", statistics=statistics,
-        made_by={**made_by("keep_images", {"share": share, "seed": seed}), "parent": whole.info.made_by},
+        made_by={**made_by("keep_images", {"share": share, "seed": seed, "by": by}), "parent": whole.info.made_by},
     )  # fmt: skip
     DatasetFolder.write(partial, info, whole.rows)
     partial.rename(out)

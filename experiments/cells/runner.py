@@ -84,7 +84,13 @@ class Workshop:
         elif world == world.whole:
             make_world(world, path, workers=max(self.workers, 1))
         else:
-            keep_images(DatasetFolder.open(self.dataset(world.whole)), path, share=world.images, seed=world.images_seed)
+            keep_images(
+                DatasetFolder.open(self.dataset(world.whole)),
+                path,
+                share=world.images,
+                seed=world.images_seed,
+                by=world.images_by,
+            )
 
     def synthetic(self, synthetic: Synthetic) -> Path:
         """The images of a generator, which is trained where its weights are not here."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.cells.cell import Record
 from experiments.cells.pictures import image_panel, telling_tiles, write_figure
 from experiments.cells.runner import Workshop
-from experiments.table3_augmentation.plan import REGIMES, Preset, arms
+from experiments.table3_augmentation.plan import REAL, REGIMES, Preset, arms
 from experiments.table3_augmentation.report import Found
 from rsspade.data.manifest import DatasetFolder
 from rsspade.report import colours
@@ -32,7 +32,7 @@ def draw_curves(path: Path, preset: Preset, found: Found) -> None:
     axes = figure.subplots(2, len(REGIMES), sharey="col")
     for column, (regime, title) in enumerate(REGIMES.items()):
         for row, (name, unit) in enumerate((("steps", "step"), ("epochs", "epoch"))):
-            own, real = axes[row, column], "true all" if regime == "all" else "true few"
+            own, real = axes[row, column], REAL[regime]
             pair = {
                 "True": found.get(real if name == "steps" else f"{real} half", {}),
                 "Mix": found.get(f"mix {regime}", {}),

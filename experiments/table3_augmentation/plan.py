@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from experiments.cells.cell import Cell, Question, Synthetic, World
 from experiments.table1_generators.plan import MODELS, SHARED
 
-__all__ = ["CONTRASTS", "PARTS", "PRESETS", "REGIMES", "Contrast", "Preset", "arms", "questions"]
+__all__ = ["CONTRASTS", "PARTS", "PRESETS", "REAL", "REGIMES", "Contrast", "Preset", "arms", "questions"]
 
 REGIMES = {
     "all": "all labels",
@@ -17,6 +17,9 @@ REGIMES = {
 }
 """How much there is. `few`: the generator is trained on, and makes images of, the few labelled tiles. `sources`: it is
 trained on the same few, but makes images of all training tiles, which have radar, land cover and relief."""
+
+REAL = {"all": "true all", "few": "true few", "sources": "true few"}
+"""The arm of real tiles alone that a regime's Mix is held against."""
 
 GENERATOR: Mapping[str, Any] = {**SHARED, **MODELS["rs_spade"]}
 """That of `table1_generators`, so that a training is not made twice."""
@@ -94,9 +97,12 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }  # fmt: skip
 
-PARTS = ("forest", "core", "until", "ratio", "samples", "labels", "augmentation")
+By = Literal["tile", "scene"]
+PARTS = ("forest", "core", "scenes", "sharper", "until", "ratio", "samples", "labels", "augmentation")
 FACTORS = PARTS[2:]
 RATIOS = (0.25, 0.5, 2.0)
+ADVERSARIAL = 0.02
+"""Weight of the adversarial loss, that of `table1_generators`, of a generator whose images have more contrast."""
 UNTIL = 0.7
 """Share of the steps with synthetic tiles where the last ones see real tiles alone."""
 LEARNER = 2.0
@@ -112,27 +118,34 @@ def questions(preset: Preset, cell: Cell) -> tuple[Question, ...]:
     return Question("train", (), preset.fresh), Question("test", ())
 
 
-def generator(preset: Preset, seed: int, share: float, *, draws: bool = False) -> Cell:
+def generator(preset: Preset, seed: int, share: float, *, draws: bool = False, by: By = "tile") -> Cell:
     """A generator that has seen this share of the training tiles; with the head that draws several images of a place."""
-    world = preset.world if share == 1 else dataclasses.replace(preset.world, images=share, images_seed=seed)
+    world = (
+        preset.world if share == 1 else dataclasses.replace(preset.world, images=share, images_seed=seed, images_by=by)
+    )
     steps = preset.few_generator_steps if share <= preset.few else preset.generator_steps
     options = {name: value for name, value in GENERATOR.items() if not (draws and name == HEAD)}
     return Cell(world, {**options, **preset.generator, "steps": steps, "seed": seed})
 
 
-def true(preset: Preset, seed: int, share: float, *, longer: float = 1, **options: Any) -> Cell:  # noqa: ANN401
+def true(preset: Preset, seed: int, share: float, *, longer: float = 1, by: By = "tile", **options: Any) -> Cell:  # noqa: ANN401
     """Real tiles alone."""
+    if by != "tile":  # a default is not named, so that cells made before there was a choice are found again
+        options = {"labels_by": by, **options}
     steps = {"steps": round(longer * preset.steps), "eval_every": max(preset.steps // preset.evaluations, 1)}
     named = {name.replace("__", "."): value for name, value in options.items()}
     return Cell(preset.world, {**preset.segmenter, **steps, "labels": share, "seed": seed, **named}, "segmentation")
 
 
 def mix(
-    preset: Preset, seed: int, share: float, *, ratio: float = 1.0, samples: int = 0, parents: str = "all", **options: Any,  # noqa: ANN401
+    preset: Preset, seed: int, share: float, *, ratio: float = 1.0, samples: int = 0, parents: str = "all",
+    by: By = "tile", adversarial: float = 0.0, **options: Any,  # noqa: ANN401
 ) -> Cell:  # fmt: skip
     """Real and synthetic tiles, the latter of all training tiles or of the labelled ones; `samples` of a head that draws."""
-    cell = true(preset, seed, share, ratio=ratio, parents=parents, **options)
-    maker = generator(preset, seed, share, draws=samples > 0)
+    cell = true(preset, seed, share, by=by, ratio=ratio, parents=parents, **options)
+    maker = generator(preset, seed, share, draws=samples > 0, by=by)
+    if adversarial:
+        maker = maker.with_(loss__adversarial=adversarial)
     return dataclasses.replace(cell, synthetic=Synthetic(maker, max(samples, 1)))
 
 
@@ -152,6 +165,12 @@ def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
         cells["mix all"] = mix(preset, seed, 1.0)
         cells["mix few"] = mix(preset, seed, few, parents="labelled")
         cells["mix sources"] = mix(preset, seed, few)
+    if part == "scenes":
+        cells["generator scenes"] = generator(preset, seed, few, by="scene")
+        cells["true scenes"] = true(preset, seed, few, by="scene")
+        cells["mix scenes"] = mix(preset, seed, few, by="scene")
+    if part == "sharper":
+        cells["sharper all"] = mix(preset, seed, 1.0, adversarial=ADVERSARIAL)
     if part == "until":
         cells["until all"] = mix(preset, seed, 1.0, synthetic_until=UNTIL)
         cells["until sources"] = mix(preset, seed, few, synthetic_until=UNTIL)
@@ -189,11 +208,16 @@ class Contrast:
 def _contrasts() -> tuple[Contrast, ...]:
     found = []
     for regime, title in REGIMES.items():
-        real = "true all" if regime == "all" else "true few"
+        real = REAL[regime]
         found.append(Contrast("core", f"{title}: Mix − True", f"mix {regime}", real))
         found.append(Contrast("epochs", f"{title}: Mix − True of half the steps", f"mix {regime}", f"{real} half"))
     found.append(Contrast("forest", f"{REGIMES['all']}: RS-UNet − forest", "learner all", "forest all"))
     found.append(Contrast("forest", "{few} of the tiles: RS-UNet − forest", "true few", "forest few"))
+    title = "clear images of {few} of the scenes, sources of all: Mix − True"
+    found.append(Contrast("scenes", title, "mix scenes", "true scenes"))
+    title = f"{REGIMES['all']}: Mix with images of an adversarial loss"
+    found.append(Contrast("sharper", f"{title} − Mix", "sharper all", "mix all"))
+    found.append(Contrast("sharper", f"{title} − True", "sharper all", "true all"))
     for regime, real in (("all", "true all"), ("sources", "true few")):
         title = f"{REGIMES[regime]}: Mix, the last {1 - UNTIL:.0%} real"
         found.append(Contrast("until", f"{title} − Mix", f"until {regime}", f"mix {regime}"))

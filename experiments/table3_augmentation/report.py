@@ -9,7 +9,7 @@ from typing import Any
 from experiments.cells.cell import Question, Record
 from experiments.cells.statistics import Difference, detectable_difference, holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, spread, table
-from experiments.table3_augmentation.plan import CONTRASTS, FACTORS, REGIMES, Contrast, Preset
+from experiments.table3_augmentation.plan import CONTRASTS, FACTORS, REAL, REGIMES, Contrast, Preset
 
 __all__ = ["Found", "steps_to_reach", "write_report"]
 
@@ -27,6 +27,8 @@ ALPHA = 0.05
 
 PAPER = "The paper, on its own data, one training each: mIoU .467 (True) → .480 (Mix), accuracy .734 → .746."
 TITLES = {
+    "scenes": "Few scenes instead of few tiles",
+    "sharper": "Synthetic images with more contrast",
     "until": "Real tiles alone at the end",
     "ratio": "How many synthetic tiles per real one",
     "samples": "How many images of each tile",
@@ -121,7 +123,7 @@ def _learning(found: Found, fresh: Question, test: Question) -> str:
 
 
 def _core(found: Found, preset: Preset, question: Question) -> str:
-    """Mix against True at equal steps, the three comparisons that the experiment is about."""
+    """Mix against True at equal steps, the comparisons that the experiment is about."""
     entries = _compared(found, "core", question)
     if not entries:
         return ""
@@ -222,7 +224,7 @@ def _classes(found: Found, preset: Preset, question: Question) -> list[str]:
     sections = []
     for regime, title in REGIMES.items():
         mixed = found.get(f"mix {regime}", {})
-        real = found.get("true all" if regime == "all" else "true few", {})
+        real = found.get(REAL[regime], {})
         seeds = sorted(mixed.keys() & real.keys())
         if not seeds:
             continue

@@ -101,7 +101,7 @@ def test_a_cell_that_cannot_be_trained_is_refused_with_its_reason(workshop):
         workshop.run([TINY.with_(lr=-1.0)], [VAL])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=20), st.integers(0, 100))
 def test_paired_differences_agree_with_scipy(first, seed):
     second = np.random.default_rng(seed).normal(size=len(first))
@@ -144,6 +144,17 @@ def test_a_part_of_a_world_holds_the_tiles_that_a_segmentation_network_with_few_
         there = row.split != "train" or row.tile in kept
         assert all(part.has(name, row.tile) == there for name in ("s2", "s1", "lulc", "dem"))
     assert part.info.statistics != whole.info.statistics
+
+
+def test_a_part_of_whole_scenes_is_that_of_a_segmentation_network_with_labels_of_few_scenes(workshop, tmp_path):
+    world = dataclasses.replace(HALF.world, images_by="scene")
+    part = DatasetFolder.open(workshop.dataset(world))
+    assert part.path != workshop.dataset(HALF.world)
+    kept = {row.tile for row in open_tiles(part, "train", ("s2",)).rows}
+    config = SEGMENTER.with_(labels_by="scene").config(workshop.dataset(world.whole), tmp_path)
+    assert kept == {part.in_split("train")[n].tile for n in Data(config, torch.device("cpu")).real}
+    scenes = {row.scene for row in part.rows if row.tile in kept}
+    assert kept == {row.tile for row in part.in_split("train") if row.scene in scenes}
 
 
 @pytest.fixture(scope="module")

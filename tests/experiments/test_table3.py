@@ -31,7 +31,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
         if "curve" in cell:
             assert cell["curve"][-1]["step"] == cell["options"]["steps"]
             assert len(cell["curve"]) >= 2
-    assert kinds == {"generator": 4, "segmentation": 2 * 7 + 1 + 2 + 3 + 2 + 2 + 2, "forest": 2}
+    assert kinds == {"generator": 2 * 2 + 1, "segmentation": 2 * 7 + 1 + 2 + 1 + 2 + 3 + 2 + 2 + 2, "forest": 2}
     means = {
         c["scores"][next(iter(c["scores"]))]["miou"] for c in results["cells"] if c.get("trains") == "segmentation"
     }
@@ -56,6 +56,21 @@ def test_real_tiles_alone_at_the_end_is_all_that_differs_from_mix():
         mixed, until = core[f"mix {regime}"], ends[f"until {regime}"]
         assert dict(until.options) == {**mixed.options, "synthetic_until": 0.7}
         assert (until.world, until.synthetic) == (mixed.world, mixed.synthetic)
+
+
+def test_scenes_without_clear_images_are_seen_by_no_generator_and_no_network_but_as_synthetic_ones():
+    cells = arms(PRESETS["cpu"], 103, "scenes")
+    maker, mixed = cells["generator scenes"], cells["mix scenes"]
+    assert mixed.synthetic.generator == maker
+    assert (maker.world.images, maker.world.images_seed, maker.world.images_by) == (0.1, 103, "scene")
+    assert {**cells["true scenes"].options, "ratio": 1.0, "parents": "all"} == mixed.options
+    assert (mixed.options["labels"], mixed.options["labels_by"], mixed.options["seed"]) == (0.1, "scene", 103)
+
+
+def test_sharper_images_are_all_that_differs_from_mix():
+    mixed, sharper = arms(PRESETS["cpu"], 100, "core")["mix all"], arms(PRESETS["cpu"], 100, "sharper")["sharper all"]
+    assert (mixed.world, mixed.options) == (sharper.world, sharper.options)
+    assert sharper.synthetic.generator == mixed.synthetic.generator.with_(loss__adversarial=0.02)
 
 
 def test_the_core_is_true_and_mix_in_three_regimes_with_ten_pairs():

@@ -4,6 +4,7 @@ import itertools
 import warnings
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ from synthetic_sets import write_synthetic
 
 from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError
-from segmentation.labels import nested_subset
+from segmentation.labels import chosen_tiles, nested_subset
 from segmentation.mixing import MixedOrder, refuse_synthetic_set
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     num_real=st.integers(1, 12),
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=12),
@@ -88,6 +89,26 @@ def test_a_smaller_share_of_labels_lies_within_a_larger_one(num, seed, one, othe
     small, large = (nested_subset(names, share, seed) for share in sorted((one, other)))
     assert set(small) <= set(large)
     assert len(large) == max(round(max(one, other) * num), 1)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(0, 5), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_share_of_scenes_is_whole_scenes_and_lies_within_a_larger_one(sizes, seed, one, other):
+    rows = [SimpleNamespace(tile=f"t{s}_{n}", scene=f"s{s}") for s, size in enumerate(sizes) for n in range(size)]
+    small, large = (set(chosen_tiles(rows, share, seed, by="scene")) for share in sorted((one, other)))
+    assert small
+    assert small <= large
+    for chosen in (small, large):
+        scenes = {rows[n].scene for n in chosen}
+        assert chosen == {n for n, row in enumerate(rows) if row.scene in scenes}
+    assert abs(len(large) - max(one, other) * len(rows)) <= max(sizes)
+
+
+def test_half_of_the_labels_by_scene_is_half_of_the_scenes():
+    rows = [SimpleNamespace(tile=f"t{n}", scene=f"s{n // 5}") for n in range(40)]
+    chosen = chosen_tiles(rows, 0.5, 3, by="scene")
+    assert len(chosen) == 20
+    assert len({rows[n].scene for n in chosen}) == 4
+    assert len({rows[n].scene for n in chosen_tiles(rows, 0.5, 3)}) > 4
 
 
 def test_a_share_of_labels_does_not_depend_on_the_order_of_the_tiles():
