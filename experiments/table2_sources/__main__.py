@@ -7,6 +7,7 @@ there, whatever was asked for in this call.
 import argparse
 import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cells.cell import Cell, Question
@@ -14,28 +15,32 @@ from experiments.cells.machine import machine
 from experiments.cells.results import add_options, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table2_sources.figure import draw_tiles
-from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, one_for_all
+from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, one_for_all, questions
 from experiments.table2_sources.report import Found, write_report
 
 PARTS = ("one", "alone")
-QUESTIONS = {subset: Question("test", subset) for subset in SUBSETS}
 
 
 def train(workshop: Workshop, preset: Preset, part: str) -> None:
     """A part with all seeds, seed by seed, so that an early end leaves whole tables."""
     if part == "one":
-        workshop.run([one_for_all(preset).with_(seed=seed) for seed in preset.seeds], list(QUESTIONS.values()))
+        workshop.run([one_for_all(preset).with_(seed=seed) for seed in preset.seeds], _all_questions(preset))
         return
-    pairs = itertools.product(preset.seeds, QUESTIONS.items())
-    workshop.run_all([(alone(preset, subset).with_(seed=seed), [asked]) for seed, (subset, asked) in pairs])
+    pairs = itertools.product(preset.seeds, SUBSETS)
+    workshop.run_all([(alone(preset, s).with_(seed=seed), questions(preset, s)) for seed, s in pairs])
+
+
+def _all_questions(preset: Preset) -> list[Question]:
+    return [question for subset in SUBSETS for question in questions(preset, subset)]
 
 
 def collect(workshop: Workshop, preset: Preset) -> Found:
     """What is finished: subset -> seed -> record of the model of its own; the one for all under the key ()."""
     found: Found = {}
     for seed in preset.seeds:
-        requests = {subset: (alone(preset, subset), [asked]) for subset, asked in QUESTIONS.items()}
-        for key, (cell, asked) in {**requests, (): (one_for_all(preset), list(QUESTIONS.values()))}.items():
+        requests: dict[tuple[str, ...], tuple[Cell, Sequence[Question]]]
+        requests = {subset: (alone(preset, subset), questions(preset, subset)) for subset in SUBSETS}
+        for key, (cell, asked) in {**requests, (): (one_for_all(preset), _all_questions(preset))}.items():
             record = workshop.finished(cell.with_(seed=seed), asked)
             if record is not None:
                 found.setdefault(key, {})[seed] = record
@@ -65,7 +70,7 @@ def main() -> None:
     everything = [*answers.values(), *(record for records in found.values() for record in records.values())]
     write_results(folder / "results.json", conclusions, everything)
     drawn = draw_tiles(folder / "tiles.png", workshop, preset)
-    write_report(folder / "RESULTS.md", conclusions, found, answers, figure=drawn)
+    write_report(folder / "RESULTS.md", conclusions, preset, found, answers, figure=drawn)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.cells.cell import Cell, World
+from experiments.cells.cell import Cell, Question, World
 from rsspade.sources import CONDITIONS
 
-__all__ = ["PRESETS", "SUBSETS", "Preset", "alone", "one_for_all"]
+__all__ = ["PRESETS", "SUBSETS", "Preset", "alone", "one_for_all", "questions"]
 
 SUBSETS: tuple[tuple[str, ...], ...] = tuple(
     subset for count in (1, 2, 3) for subset in itertools.combinations(CONDITIONS, count)
@@ -32,12 +32,15 @@ class Preset:
 
     Attributes:
         world: Its data.
+        fresh: Another world, whose train split is scored too: no model has seen any of it, and it has more scenes than the
+            test split of the first.
         steps: N of a model for one subset; the one for all subsets gets three times as many.
         seeds: Of weights and order.
         smaller: Options that make the network smaller, for the toy.
     """
 
     world: World
+    fresh: World
     steps: int
     seeds: tuple[int, ...]
     smaller: Mapping[str, Any]
@@ -45,14 +48,23 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = {
     "toy": Preset(
-        world=World(scenes=3, tile_size=64, scene_size=128), steps=4, seeds=(100, 101),
+        world=World(scenes=3, tile_size=64, scene_size=128), fresh=World(scenes=3, tile_size=64, scene_size=128, seed=1000),
+        steps=4, seeds=(100, 101),
         smaller={"generator.base_width": 4, "generator.depth": 3, "batch_size": 2, "optimizer.warmup": 0},
     ),
-    "cpu": Preset(world=World(scenes=96), steps=2000, seeds=(100, 101, 102), smaller={}),
+    "cpu": Preset(
+        world=World(scenes=96), fresh=World(scenes=48, seed=1000), steps=2000, seeds=(100, 101, 102), smaller={},
+    ),
     "gpu": Preset(
-        world=World(scenes=48, tile_size=256, scene_size=1024), steps=6000, seeds=(100, 101, 102), smaller={"batch_size": 16},
+        world=World(scenes=48, tile_size=256, scene_size=1024), fresh=World(scenes=24, tile_size=256, scene_size=1024, seed=1000),
+        steps=6000, seeds=(100, 101, 102), smaller={"batch_size": 16},
     ),
 }  # fmt: skip
+
+
+def questions(preset: Preset, subset: tuple[str, ...]) -> tuple[Question, Question]:
+    """What a model is asked of a subset: the test split, and the fresh world."""
+    return Question("test", subset), Question("train", subset, preset.fresh)
 
 
 def alone(preset: Preset, sources: tuple[str, ...]) -> Cell:
