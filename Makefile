@@ -4,11 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 WHEEL_ENV ?= build/wheel-env
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "RS-SPADE needs Python 3.11 or newer, found $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
 
 .PHONY: demo test test-fast lint check bench wheel clean
 
 $(READY): pyproject.toml rsspade/__init__.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "RS-SPADE needs Python 3.11 or newer, found $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
+	@$(NEW_ENOUGH)
 	@echo "Installing into $(VENV) (once; PyTorch is large, this takes some minutes) …"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
@@ -34,7 +35,9 @@ bench: $(READY)         ## speed and memory, each as a ratio within one run
 	$(BIN)/python -m experiments.speed
 
 wheel:                  ## build the wheel, install it into an empty environment, make a small world there
-	rm -rf dist build/wheel-world $(WHEEL_ENV) && mkdir -p build
+	@$(NEW_ENOUGH)
+	@test ! -e $(WHEEL_ENV) || test $(WHEEL_ENV) = build/wheel-env || { echo "$(WHEEL_ENV) is there already; the wheel is tried in an empty environment. Remove it first."; exit 2; }
+	rm -rf dist build/wheel-world build/wheel-env && mkdir -p build
 	$(PYTHON) -m venv $(WHEEL_ENV)
 	$(WHEEL_ENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	$(WHEEL_ENV)/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl

@@ -58,7 +58,7 @@ def dice(logits: Tensor, labels: Tensor) -> Part:
 def class_weights(pixels: np.ndarray, power: float) -> np.ndarray:
     """Pixels per class (K,) -> a weight each, (1 / share) to the power, on average 1 over the labelled pixels.
 
-    Power 0 weighs all pixels alike, 1 all classes. A class without a pixel gets 1; it never occurs.
+    Power 0 weighs all pixels alike, 1 all classes. A class without a pixel gets 1.
     """
     share = pixels / max(pixels.sum(), 1)
     weights = np.ones(len(pixels))

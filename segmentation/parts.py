@@ -27,7 +27,7 @@ from segmentation.mixing import MixedOrder, MixedTiles, refuse_synthetic_set, re
 from segmentation.models.checkpoint import SegmenterInfo
 from segmentation.models.config import SegmenterConfig, build_segmenter
 
-__all__ = ["Batch", "Data", "Networks", "make_architecture", "to_device"]
+__all__ = ["Batch", "Data", "Networks", "make_architecture", "to_device", "with_unseen_classes"]
 
 
 _SYNTHETIC_SEED = 2**32
@@ -71,7 +71,7 @@ class Data:
         train: The training tiles, real ones first.
         order: Of the draws.
         real: Positions of the real tiles in use, among the training tiles of the dataset.
-        class_pixels: (classes,) labelled pixels of these tiles.
+        class_pixels: (classes,) labelled pixels of these tiles; of a class that only synthetic tiles hold, their share.
         whole: The real training tiles as they are; `real` are positions in it too.
         val: Validation tiles as they are; None where there are none.
     """
@@ -104,7 +104,12 @@ class Data:
                 RSSpadeWarning,
                 stacklevel=2,
             )
+        self._warn_of_missing_classes(tiles, usable)
         chosen = [n for family in families for n in family]
+        if made is not None:
+            self.class_pixels = with_unseen_classes(
+                self.class_pixels, made.packed.class_counts[made.numbers[chosen]][:, :-1].sum(axis=0)
+            )
         self.train = MixedTiles(tiles, self.real.tolist(), made, chosen)
         first = len(self.real)
         starts = np.cumsum([first, *(len(family) for family in families)])
@@ -125,6 +130,16 @@ class Data:
             raise InputError(
                 explain(self.folder.path, expected="at least two classes in the training labels", found=", ".join(held),
                         fix="Add scenes with other classes, or use more labels.")
+            )  # fmt: skip
+
+    def _warn_of_missing_classes(self, tiles: TileDataset, usable: np.ndarray) -> None:
+        every = tiles.packed.class_counts[tiles.numbers[usable]][:, :-1].sum(axis=0)
+        lost = [n for n, own, all_ in zip(self.scheme.names, self.class_pixels, every, strict=True) if all_ and not own]
+        if lost:
+            warnings.warn(
+                f"{', '.join(lost)}: no labelled pixel among the {len(self.real)} of {len(usable)} real training tiles in use "
+                "(--labels, --labels_seed); what is learned of it, if anything, comes from synthetic tiles.",
+                RSSpadeWarning, stacklevel=3,
             )  # fmt: skip
 
     def _validation(self, config: SegmentationConfig) -> TileDataset | None:
@@ -148,6 +163,12 @@ class Data:
             "tiles": len(self.real), "synthetic_tiles": self.num_synthetic_tiles,
             "synthetic_per_epoch": self.order.num_synthetic,
         }  # fmt: skip
+
+
+def with_unseen_classes(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
+    """Pixels per class of the real tiles; of classes that they lack, as many as would be there by their share in the synthetic."""
+    expected = np.rint(synthetic * (real.sum() / max(synthetic.sum(), 1))).astype(real.dtype)
+    return np.where(real > 0, real, np.where(synthetic > 0, np.maximum(expected, 1), 0))
 
 
 def _families(made: TileDataset, parents: set[str] | None) -> list[list[int]]:

@@ -12,7 +12,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     "rs_spade": {"model": "rs_spade"},
     "pix2pix": {"model": "pix2pix"},
     "control": {"model": "control"},
-    # At the published width a step takes as long as eighty of pix2pix; this is the width at which it does best per second.
+    # At the published width a step takes as long as dozens of pix2pix; this is the width at which it does best per second.
     "spade": {"model": "spade", "generator.base_width": 8, "generator.hidden_width": 32},
 }
 """What is compared; everything that is not named is the default of `train_gan.py`."""

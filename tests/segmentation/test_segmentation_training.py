@@ -18,13 +18,15 @@ from synthetic_sets import write_synthetic
 
 from rsspade.data.geotiff import read_tile
 from rsspade.data.manifest import DatasetFolder
+from rsspade.errors import RSSpadeWarning
 from rsspade.options import read_options, to_yaml
 from rsspade.training.interruption import Interruption
 from rsspade.training.state import find_checkpoints
 from segmentation import loop
 from segmentation.config import SegmentationConfig
+from segmentation.losses import class_weights
 from segmentation.models import Segmenter
-from segmentation.parts import Data
+from segmentation.parts import Data, with_unseen_classes
 
 
 @pytest.fixture(autouse=True)
@@ -199,6 +201,27 @@ def test_class_weights_come_from_the_labels_that_are_used_and_from_no_others(dat
             np.bincount(folder.scheme.indices(folder.read("lulc", tile)).ravel(), minlength=10)[:9] for tile in used
         )
         assert data.class_pixels.tolist() == expected.tolist()
+
+
+def test_a_class_that_only_synthetic_tiles_hold_is_weighted_as_rare_as_it_is_there():
+    real, synthetic = np.array([600, 400, 0, 0]), np.array([900, 900, 200, 0])
+    assert with_unseen_classes(real, synthetic).tolist() == [600, 400, 100, 0]
+    weights = class_weights(with_unseen_classes(real, synthetic), 0.5)
+    assert weights[2] > weights[1] > weights[0]
+    assert with_unseen_classes(real, np.array([0, 0, 1, 10**6]))[2] == 1
+
+
+def test_a_class_that_the_chosen_labels_leave_out_is_named(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("segmentation.parts.chosen_tiles", lambda rows, *_, **__: np.arange(len(rows))[:1])
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data, ignore=shutil.ignore_patterns(".packed"))
+    row = DatasetFolder.open(data).in_split("train")[-1]
+    with rasterio.open(data / "LULC" / f"{row.tile}.tif", "r+") as out:
+        ids = out.read()
+        ids[:, :4] = 8
+        out.write(ids)
+    with pytest.warns(RSSpadeWarning, match="^snow_and_ice: no labelled pixel among the 1 of"):
+        Data(options(data, labels=0.5), torch.device("cpu"))
 
 
 def test_synthetic_tiles_can_be_kept_to_the_parents_that_are_used(dataset, synthetic):
