@@ -177,7 +177,7 @@ class Cell:
         made, first = content.get("synthetic"), content.get("begins_with")
         return cls(
             _data(content["world"]), content["options"], content.get("trains", "generator"),
-            None if made is None else Synthetic(Cell.from_json(made["generator"]), made["samples"]),
+            None if made is None else Synthetic(Cell.from_json(made["generator"]), made["samples"], made.get("residuals", 0)),
             None if first is None else Cell.from_json(first),
         )  # fmt: skip
 
@@ -203,19 +203,22 @@ class Synthetic:
     Attributes:
         generator: The cell.
         samples: Images per tile; 1 for the deterministic one.
+        residuals: Real tiles that the generator has seen, whose residuals are laid over the images; 0 for plain ones.
     """
 
     generator: Cell
     samples: int = 1
+    residuals: int = 0
 
     @property
     def key(self) -> str:
         """Its name on the disk."""
-        return _digest({"generator": self.generator.key, "samples": self.samples})
+        return _digest({**self.to_json(), "generator": self.generator.key})
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for."""
-        return {"generator": self.generator.to_json(), "samples": self.samples}
+        residuals = {"residuals": self.residuals} if self.residuals else {}  # so that keys stay what they were without
+        return {"generator": self.generator.to_json(), "samples": self.samples, **residuals}
 
 
 def _digest(asked: Mapping[str, Any]) -> str:

@@ -63,8 +63,10 @@ def _link(file: Path, target: Path) -> None:
         shutil.copyfile(file, target)
 
 
-def make_synthetic(weights: Path, data: Path, out: Path, *, samples: int) -> None:
-    """As `rsspade generate --split train`: images of all training tiles."""
+def make_synthetic(
+    weights: Path, data: Path, out: Path, *, samples: int, residuals: int = 0, donors: Path | None = None
+) -> None:
+    """As `rsspade generate --split train`: images of all training tiles; residuals, if any, of the tiles of `donors`."""
     from rsspade.models import RSSpade
     from rsspade.synthesis.generate import generate
     from rsspade.synthesis.generate_plan import GenerateOptions, make_plan
@@ -73,5 +75,7 @@ def make_synthetic(weights: Path, data: Path, out: Path, *, samples: int) -> Non
 
     model = RSSpade.from_pretrained(weights)
     origin = Origin.of(weights, model.info)
-    plan = make_plan(GenerateOptions(samples=samples), model, origin, DatasetFolder.open(data))
+    lender = None if donors is None else DatasetFolder.open(donors)
+    options = GenerateOptions(samples=samples, residuals=residuals)
+    plan = make_plan(options, model, origin, DatasetFolder.open(data), donors=lender)
     generate(plan, out, make_accelerator())

@@ -99,7 +99,10 @@ class Workshop:
         with FileLock(f"{path}.lock"):
             if not path.is_dir():
                 weights = self.generator(cell)
-                make_synthetic(weights, self.dataset(cell.world.whole), path, samples=synthetic.samples)
+                make_synthetic(
+                    weights, self.dataset(cell.world.whole), path, samples=synthetic.samples,
+                    residuals=synthetic.residuals, donors=self.dataset(cell.world),
+                )  # fmt: skip
         return path
 
     def generator(self, cell: Cell) -> Path:

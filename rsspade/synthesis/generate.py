@@ -19,7 +19,7 @@ from rsspade.jobs import disk_errors, open_job, progress_bar, unit_file
 from rsspade.metrics import ImageScores, SampleScores
 from rsspade.synthesis.generate_plan import Plan, warn_of_oddities
 from rsspade.synthesis.generate_processes import together
-from rsspade.synthesis.generate_tiles import QUALITY, make_batch
+from rsspade.synthesis.generate_tiles import QUALITY, collect_residuals, make_batch
 
 __all__ = ["Generated", "generate"]
 
@@ -78,16 +78,17 @@ def _begin(stack: contextlib.ExitStack, plan: Plan, out: Path) -> None:
 def _make_all(plan: Plan, partial: Path, accelerator: Accelerator) -> None:
     plan.model.to(accelerator.device)
     batches = plan.batches()[accelerator.process_index :: accelerator.num_processes]
-    total = sum(map(len, batches)) * plan.options.samples
+    total = sum(map(len, batches)) * plan.options.samples + len(plan.lenders)
     # Reduced precision would make another GPU, or none, differ by more than a digital number.
     precise = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
     with disk_errors(partial), precise, contextlib.ExitStack() as stack:
         bar = None
         if accelerator.is_local_main_process:
             bar = stack.enter_context(progress_bar(total=total, title="generate", unit="image"))
+        residuals = collect_residuals(plan, accelerator.device, bar.update if bar is not None else lambda: None)
         for batch in batches:
             try:
-                make_batch(plan, partial, batch, accelerator.device)
+                make_batch(plan, partial, batch, accelerator.device, residuals)
             except torch.OutOfMemoryError as err:
                 raise ConfigError(
                     explain("--batch-size", expected="tiles that fit into the device's memory together", found=str(len(batch)),
@@ -157,6 +158,7 @@ def _describe(plan: Plan, totals: _Totals) -> DatasetInfo:
     sources = {s.folder: describe_source(s) for s in (plan.optical, *held)}
     arguments = {
         "split": options.split, "sources": list(plan.sources), "samples": options.samples, "seed": options.seed,
+        **({"residuals": options.residuals, "donors": [plan.donors.rows[n].tile for n in plan.lenders]} if plan.donors else {}),
     }  # fmt: skip
     provenance = {
         **made_by("generate", arguments), "generator": plan.origin.to_json(),

@@ -27,7 +27,12 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sources", metavar="s1,lulc,dem", help="what the model may see (all that there are)")
     parser.add_argument(
-        "--samples", type=int, default=1, metavar="N", help="images per tile (%(default)s: the deterministic one); from 2 on they are drawn"
+        "--samples", type=int, default=1, metavar="N", help="images per tile (%(default)s: the deterministic one); from 2 on they are drawn, or differ by --residuals"
+    )  # fmt: skip
+    parser.add_argument(
+        "--residuals", type=int, default=0, metavar="N",
+        help="lay over each image, class by class, what up to N real training tiles have and images made of them lack: as varied and "
+        "rough as real ones, better to train on, further from the one true image (%(default)s: none; try 256)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="tiles at a time (%(default)s)")
@@ -44,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     def prepare() -> Plan:
         wanted = GenerateOptions(
             split=options.split, sources=None if options.sources is None else parse_conditions(options.sources),
-            samples=options.samples, seed=options.seed, batch_size=options.batch_size,
+            samples=options.samples, seed=options.seed, residuals=options.residuals, batch_size=options.batch_size,
         )  # fmt: skip
         dataset = DatasetFolder.open(options.data)
         refuse_place(options.out, options.data)

@@ -2,9 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rsspade import __version__
 from rsspade.data.manifest import SPLITS, DatasetFolder, TileRow
@@ -21,6 +23,9 @@ __all__ = ["ALL", "GenerateOptions", "Plan", "make_plan", "refuse_place", "warn_
 ALL = "all"
 """Every split."""
 
+_LENDERS = 0x1E4D
+"""Keeps the choice of donors apart from other draws of the same seed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateOptions:
@@ -31,6 +36,7 @@ class GenerateOptions:
         sources: What the model may see; None for all that it knows and the dataset holds.
         samples: Images per tile; 1 for the deterministic one.
         seed: Of the draws.
+        residuals: Real training tiles at most whose residuals are laid over the images; 0 for plain ones.
         batch_size: Tiles at a time.
     """
 
@@ -38,12 +44,14 @@ class GenerateOptions:
     sources: tuple[str, ...] | None = None
     samples: int = 1
     seed: int = 0
+    residuals: int = 0
     batch_size: int = 8
 
     def __post_init__(self) -> None:
         _check("--split", self.split in (*SPLITS, ALL), f"one of {', '.join((*SPLITS, ALL))}", repr(self.split))
         _check("--samples", 1 <= self.samples <= 999, "1 to 999", str(self.samples))
         _check("--seed", 0 <= self.seed < 2**63, "a whole number from 0 on", str(self.seed))
+        _check("--residuals", 0 <= self.residuals <= 9999, "0 to 9999", str(self.residuals))
         _check("--batch-size", self.batch_size >= 1, "at least 1", str(self.batch_size))
 
 
@@ -59,6 +67,8 @@ class Plan:
         numbers: Positions in `tiles` of those that hold one of the sources at least.
         sources: What the model may see.
         held: Every conditioning source of the dataset, seen or not.
+        donors: Real training tiles; None where no residuals are asked for.
+        lenders: Positions in `donors` of those that lend theirs.
     """
 
     options: GenerateOptions
@@ -69,6 +79,8 @@ class Plan:
     numbers: tuple[int, ...]
     sources: tuple[str, ...]
     held: tuple[str, ...]
+    donors: TileDataset | None = None
+    lenders: tuple[int, ...] = ()
 
     @property
     def optical(self) -> Source:
@@ -108,15 +120,31 @@ class Plan:
 
     def arguments(self) -> dict[str, Any]:
         """Everything that the result depends on; not the batch size, so that a job may go on with a smaller one."""
+        residuals = {"residuals": self.options.residuals} if self.options.residuals else {}
         return {
             "command": "generate", "software": __version__, "generator": self.origin.to_json(),
             "dataset": list_contents(self.dataset).fingerprint, "split": self.options.split, "sources": list(self.sources),
-            "samples": self.options.samples, "seed": self.options.seed,
+            "samples": self.options.samples, "seed": self.options.seed, **residuals,
         }  # fmt: skip
 
 
-def make_plan(options: GenerateOptions, model: RSSpade, origin: Origin, dataset: DatasetFolder) -> Plan:
-    """Look at what there is; refuses what cannot be done."""
+def make_plan(
+    options: GenerateOptions,
+    model: RSSpade,
+    origin: Origin,
+    dataset: DatasetFolder,
+    *,
+    donors: DatasetFolder | None = None,
+) -> Plan:
+    """Look at what there is; refuses what cannot be done.
+
+    Args:
+        options: What is asked for.
+        model: The generator.
+        origin: What is said of it.
+        dataset: Whose tiles are synthesised.
+        donors: Whose real training tiles lend their residuals; None for those of `dataset`.
+    """
     packed = open_packed(dataset)
     held = tuple(name for name in CONDITIONS if name in packed.present and packed.present[name].any())
     sources = _choose(options.sources, model, dataset, held)
@@ -133,10 +161,50 @@ def make_plan(options: GenerateOptions, model: RSSpade, origin: Origin, dataset:
             explain(dataset.path, expected=f"tiles with one of {', '.join(sources)} in the split {options.split}", found="none",
                     fix="Choose other --sources or another --split.")
         )  # fmt: skip
-    return Plan(
+    plan = Plan(
         options=options, model=model, origin=origin, dataset=dataset, tiles=tiles, numbers=tuple(usable), sources=sources,
         held=held,
     )  # fmt: skip
+    return _with_donors(plan, donors or dataset) if options.residuals else plan
+
+
+def _with_donors(plan: Plan, folder: DatasetFolder) -> Plan:
+    """Choose the real training tiles whose residuals are laid over: those with a clear image, land cover and a source."""
+    if "lulc" not in plan.held:
+        raise InputError(
+            explain(f"--residuals {plan.dataset.path}", expected="a dataset with land cover", found=", ".join(plan.held),
+                    fix="Leave the option out.")
+        )  # fmt: skip
+    bands, wanted = folder.optical_bands, plan.optical.band_names
+    if not {"LULC", "S2"} <= folder.info.sources.keys() or not set(wanted) <= set(bands):
+        held = [
+            *(name for name in folder.info.sources if name != "S2"),
+            f"S2 ({', '.join(bands)})" if bands else "no S2",
+        ]
+        raise InputError(
+            explain(f"--residuals {folder.path}", expected=f"a dataset with land cover and real images in {', '.join(wanted)}",
+                    found=", ".join(held), fix="Leave the option out.")
+        )  # fmt: skip
+    tiles = TileDataset(
+        folder, split="train", sources=plan.held, random_crops=False, with_sun=plan.model.info.architecture.sun
+    )
+    present = tiles.packed.present
+    found = [
+        n for n, number in enumerate(tiles.numbers)
+        if present["lulc"][number] and any(present[name][number] for name in plan.sources) and not _is_synthetic(tiles.rows[n])
+    ]  # fmt: skip
+    if not found:
+        raise InputError(
+            explain(f"--residuals {folder.path}", expected="real training tiles with a clear image and land cover", found="none",
+                    fix="Leave the option out.")
+        )  # fmt: skip
+    order = np.random.default_rng([_LENDERS, plan.options.seed]).permutation(len(found))
+    chosen = sorted(found[n] for n in order[: plan.options.residuals])
+    return replace(plan, donors=tiles, lenders=tuple(chosen))
+
+
+def _is_synthetic(row: object) -> bool:
+    return bool(getattr(row, "synthetic", False))
 
 
 def warn_of_oddities(plan: Plan) -> None:
@@ -184,10 +252,10 @@ def _choose(
 
 
 def _refuse_without_variety(options: GenerateOptions, model: RSSpade) -> None:
-    if options.samples > 1 and not model.has_variety:
+    if options.samples > 1 and not model.has_variety and not options.residuals:
         raise InputError(
             explain("--samples", expected="1 with a model that was trained without variety", found=str(options.samples),
-                    fix="Leave the option out, or train with --generator.variety_width 16.")
+                    fix="Leave the option out, ask for --residuals 256, or train with --generator.variety_width 16.")
         )  # fmt: skip
 
 

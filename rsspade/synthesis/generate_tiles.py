@@ -6,7 +6,7 @@ Shape letters: S samples, B tiles, C bands, H W pixels.
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rsspade.data.collate import collate_samples
 from rsspade.data.geotiff import write_bytes_atomically, write_tile
+from rsspade.data.manifest import TileRow
 from rsspade.data.readers.base import Georeference, read_georeference
 from rsspade.data.torch_dataset import Sample
 from rsspade.errors import InputError, explain
@@ -24,8 +25,9 @@ from rsspade.jobs import unit_file
 from rsspade.metrics import DISPLAY, ImageScores, SampleScores, pairwise_distance
 from rsspade.sources import Source
 from rsspade.synthesis.generate_plan import Plan
+from rsspade.synthesis.residuals import Residuals
 
-__all__ = ["QUALITY", "make_batch", "quantise"]
+__all__ = ["QUALITY", "collect_residuals", "make_batch", "quantise"]
 
 QUALITY = {"psnr": 3, "ssim": 5, "sam_rad": 5}
 """The scores that an image carries along, with their decimals."""
@@ -51,7 +53,24 @@ class _Images:
     truth: Tensor | None
 
 
-def make_batch(plan: Plan, partial: Path, numbers: Sequence[int], device: torch.device) -> None:
+def collect_residuals(plan: Plan, device: torch.device, one_done: Callable[[], object]) -> Residuals | None:
+    """Those of the plan's donors; None where none are asked for."""
+    if plan.donors is None:
+        return None
+    bands = [plan.donors.optical_bands.index(band) for band in plan.optical.band_names]
+
+    def paint(sample: Sample) -> Tensor:
+        given, valid, made = _given(plan, sample, device)
+        image = plan.model(given, valid=valid, day_of_year=sample.day_of_year, sun=sample.sun)
+        one_done()
+        return torch.where(made[:, None], image, torch.nan)
+
+    return Residuals.collect(plan.donors, plan.lenders, paint, bands, device)
+
+
+def make_batch(
+    plan: Plan, partial: Path, numbers: Sequence[int], device: torch.device, residuals: Residuals | None = None
+) -> None:
     """Make the tiles of a batch that are not done yet.
 
     All of the batch is painted whatever is done: the last bits of an image may depend on its batch, and a job that
@@ -61,7 +80,7 @@ def make_batch(plan: Plan, partial: Path, numbers: Sequence[int], device: torch.
     if not todo:
         return
     sample = collate_samples([plan.tiles[n] for n in numbers])
-    painted = _paint(plan, sample, device)
+    painted = _paint(plan, sample, device, residuals)
     records = _score(plan, sample, painted, numbers)
     pixels, made = painted.images.cpu().numpy(), painted.made.cpu()
     with ThreadPoolExecutor(_WRITERS) as pool:  # to compress takes longer than to paint on a GPU
@@ -96,12 +115,26 @@ def quantise(image: Tensor, source: Source) -> Tensor:
     return (image.float() * _STEPS).round().clamp(lowest, highest) / _STEPS
 
 
-def _paint(plan: Plan, sample: Sample, device: torch.device) -> _Images:
+def _given(plan: Plan, sample: Sample, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+    """The sources that the model may see, where they hold data, and where one of them does (B, H, W)."""
     given = {name: sample.sources[name].to(device) for name in plan.sources}
     valid = {name: sample.valid[name].to(device) for name in plan.sources}
-    made = torch.stack(list(valid.values())).any(dim=0)
+    return given, valid, torch.stack(list(valid.values())).any(dim=0)
+
+
+def _paint(plan: Plan, sample: Sample, device: torch.device, residuals: Residuals | None) -> _Images:
+    given, valid, made = _given(plan, sample, device)
     rows = [plan.row(n) for n in sample.tile.tolist()]
-    images = _draw(plan, given, valid, sample, [row.tile for row in rows])
+    if residuals is None:
+        images = _draw(plan, given, valid, sample, [row.tile for row in rows])
+    else:
+        images = _vary(
+            plan,
+            plan.model(given, valid=valid, day_of_year=sample.day_of_year, sun=sample.sun),
+            sample,
+            rows,
+            residuals,
+        )
     if not torch.isfinite(images.movedim(2, -1)[made.expand(len(images), *made.shape)]).all():
         raise InputError(
             explain(f"run {plan.origin.run}", expected="a generator that makes numbers", found=f"NaN or infinity around tile {rows[0].tile}",
@@ -128,6 +161,19 @@ def _draw(
         valid=valid, day_of_year=sample.day_of_year, sun=sample.sun,
     )  # fmt: skip
     return drawn.movedim(1, 0)
+
+
+def _vary(plan: Plan, plain: Tensor, sample: Sample, rows: Sequence[TileRow], residuals: Residuals) -> Tensor:
+    """The deterministic images (B, C, H, W) with residuals of other tiles, other ones for each sample: (S, B, C, H, W)."""
+    classes = sample.sources["lulc"][:, 0].to(plain.device)
+    seed = plan.options.seed
+    return torch.stack([
+        torch.stack([
+            residuals.lay_over(image, own, tile=row.tile, scene=row.scene, seed=seed, sample=n)
+            for image, own, row in zip(plain, classes, rows, strict=True)
+        ])
+        for n in range(plan.options.samples)
+    ])  # fmt: skip
 
 
 def _score(plan: Plan, sample: Sample, painted: _Images, numbers: Sequence[int]) -> list[dict[str, Any]]:

@@ -1,0 +1,103 @@
+"""What real images hold and made ones lack: taken from real training tiles, laid over made images class by class.
+
+Shape letters: D donors, S samples, B tiles, C bands, H W pixels (H = W).
+
+A generator that is to be near the truth paints the mean of what its sources leave open. Classes then stand further apart than in
+real images, roughness is gone, and a network that learns from such images learns too easy a world. Here each image
+gets the residuals (real over made, as a ratio) of other tiles, at the pixels where the classes agree: stochastic regression
+imputation (Rubin 1987), with whole patches as donors, so that texture comes along.
+"""
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsspade.data.collate import collate_samples
+from rsspade.data.torch_dataset import Sample, TileDataset
+from rsspade.sources import UNLABELLED
+
+__all__ = ["Residuals"]
+
+DARKEST = 1e-3
+"""Reflectance below which a ratio says nothing."""
+
+TRIED = 24
+"""How often a donor is laid over an image: the first gives all pixels where its class is the same, the next what is left, and so
+on; few donors take turns, each time turned another way."""
+
+Paint = Callable[[Sample], Tensor]
+"""A collated sample -> the deterministic images (B, C, H, W), NaN where nothing was made."""
+
+
+class Residuals:
+    """The residuals of some real tiles.
+
+    Args:
+        values: (D, C, H, W) logarithm of real over made; half precision will do.
+        classes: (D, H, W) uint8 class ids, `UNLABELLED` where there is no residual.
+        tiles: Names of the donors.
+        scenes: Of the donors.
+    """
+
+    def __init__(self, values: Tensor, classes: Tensor, tiles: Sequence[str], scenes: Sequence[str]) -> None:
+        self.values = values
+        self.classes = classes
+        self.tiles = np.array(tiles)
+        self.scenes = np.array(scenes)
+        self._shares = np.stack([_shares(one) for one in classes])  # (D, 255)
+
+    @classmethod
+    def collect(
+        cls, tiles: TileDataset, positions: Sequence[int], paint: Paint, bands: Sequence[int], device: torch.device
+    ) -> Self:
+        """Paint real tiles and compare; one at a time, so that the last bits do not depend on a batch."""
+        values, classes = [], []
+        for position in positions:
+            sample = collate_samples([tiles[position]])
+            made, real = paint(sample)[0], sample.optical[0, list(bands)].to(device)
+            usable = sample.optical_valid[0].to(device) & torch.isfinite(made).all(dim=0)
+            ratio = real.clamp(min=DARKEST).log() - made.clamp(min=DARKEST).log()
+            values.append(torch.where(usable, ratio, 0.0).half())
+            classes.append(torch.where(usable, sample.sources["lulc"][0, 0].to(device), UNLABELLED))
+        rows = [tiles.rows[n] for n in positions]
+        return cls(torch.stack(values), torch.stack(classes), [row.tile for row in rows], [row.scene for row in rows])
+
+    def lay_over(self, image: Tensor, classes: Tensor, *, tile: str, scene: str, seed: int, sample: int) -> Tensor:
+        """One more image (C, H, W) of a place: the same for the same tile, seed and sample.
+
+        No tile lends to itself, nor to its own scene where there are others: its own residual would make it the real image.
+        Pixels without a class, or of one that no donor in reach holds, stay as they are.
+        """
+        rng = np.random.default_rng([zlib.crc32(tile.encode()), seed, sample])
+        laid, todo = torch.zeros_like(image), classes != UNLABELLED
+        for donor in self._donors(classes, tile, scene, rng):
+            turn = int(rng.integers(8))
+            fits = todo & (_moved(self.classes[donor], turn) == classes)
+            laid = torch.where(fits, _moved(self.values[donor], turn).to(laid.dtype), laid)
+            todo = todo & ~fits
+        return torch.where(laid == 0, image, image.clamp(min=DARKEST) * laid.exp())
+
+    def _donors(self, classes: Tensor, tile: str, scene: str, rng: np.random.Generator) -> Iterator[int]:
+        """Those that hold much of the same classes first, with some luck."""
+        likeness = np.minimum(self._shares, _shares(classes)).sum(axis=1) * rng.uniform(0.5, 1, len(self.tiles))
+        others = self.scenes != scene
+        allowed = others if others.any() else self.tiles != tile
+        order = [int(n) for n in np.argsort(-likeness) if allowed[n] and likeness[n] > 0]
+        return itertools.islice(itertools.cycle(order), TRIED)
+
+
+def _shares(classes: Tensor) -> np.ndarray:
+    """(H, W) -> share of the pixels of each id, without those that have none."""
+    counts = torch.bincount(classes.flatten().long(), minlength=256)[:UNLABELLED]
+    return counts.cpu().numpy() / classes.numel()
+
+
+def _moved(x: Tensor, turn: int) -> Tensor:
+    """One of the eight ways to lay a square down."""
+    x = torch.rot90(x, turn % 4, (-2, -1))
+    return x.flip(-1) if turn >= 4 else x
