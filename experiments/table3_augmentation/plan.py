@@ -27,6 +27,7 @@ GENERATOR: Mapping[str, Any] = {**SHARED, **MODELS["rs_spade"]}
 SEGMENTER: Mapping[str, Any] = {
     "model": "rs_unet", "network.base_width": 8, "network.stretch": "log", "loss.class_power": 0.5, "loss.dice": 0.5,
     "loader.crop_size": 64, "batch_size": 8, "lr": 1e-2, "optimizer.warmup": 50, "optimizer.ema_decay": 0.98,
+    "optimizer.clip_norm": 1.0,
 }  # fmt: skip
 """Of the small size; trained on crops, which are drawn anew each time, flipped and turned."""
 
@@ -98,7 +99,7 @@ PRESETS: Mapping[str, Preset] = {
 }  # fmt: skip
 
 By = Literal["tile", "scene"]
-PARTS = ("forest", "core", "scenes", "sharper", "until", "ratio", "samples", "labels", "augmentation")
+PARTS = ("forest", "core", "scenes", "images", "until", "ratio", "samples", "labels", "augmentation")
 FACTORS = PARTS[2:]
 RATIOS = (0.25, 0.5, 2.0)
 ADVERSARIAL = 0.02
@@ -108,7 +109,8 @@ UNTIL = 0.7
 LEARNER = 2.0
 """How much longer than the others the network is trained that is held against the forest: can it learn, given time?"""
 SAMPLES = 4
-HEAD = "generator.variety_width"
+RESIDUALS = 256
+"""Real tiles that lend their residuals to the synthetic images."""
 
 
 def questions(preset: Preset, cell: Cell) -> tuple[Question, ...]:
@@ -118,14 +120,13 @@ def questions(preset: Preset, cell: Cell) -> tuple[Question, ...]:
     return Question("train", (), preset.fresh), Question("test", ())
 
 
-def generator(preset: Preset, seed: int, share: float, *, draws: bool = False, by: By = "tile") -> Cell:
-    """A generator that has seen this share of the training tiles; with the head that draws several images of a place."""
+def generator(preset: Preset, seed: int, share: float, *, by: By = "tile") -> Cell:
+    """A generator that has seen this share of the training tiles."""
     world = (
         preset.world if share == 1 else dataclasses.replace(preset.world, images=share, images_seed=seed, images_by=by)
     )
     steps = preset.few_generator_steps if share <= preset.few else preset.generator_steps
-    options = {name: value for name, value in GENERATOR.items() if not (draws and name == HEAD)}
-    return Cell(world, {**options, **preset.generator, "steps": steps, "seed": seed})
+    return Cell(world, {**GENERATOR, **preset.generator, "steps": steps, "seed": seed})
 
 
 def true(preset: Preset, seed: int, share: float, *, longer: float = 1, by: By = "tile", **options: Any) -> Cell:  # noqa: ANN401
@@ -138,15 +139,15 @@ def true(preset: Preset, seed: int, share: float, *, longer: float = 1, by: By =
 
 
 def mix(
-    preset: Preset, seed: int, share: float, *, ratio: float = 1.0, samples: int = 0, parents: str = "all",
-    by: By = "tile", adversarial: float = 0.0, **options: Any,  # noqa: ANN401
+    preset: Preset, seed: int, share: float, *, ratio: float = 1.0, samples: int = 1, parents: str = "all",
+    by: By = "tile", residuals: int = RESIDUALS, adversarial: float = 0.0, **options: Any,  # noqa: ANN401
 ) -> Cell:  # fmt: skip
-    """Real and synthetic tiles, the latter of all training tiles or of the labelled ones; `samples` of a head that draws."""
+    """Real and synthetic tiles, the latter of all training tiles or of the labelled ones."""
     cell = true(preset, seed, share, by=by, ratio=ratio, parents=parents, **options)
-    maker = generator(preset, seed, share, draws=samples > 0, by=by)
+    maker = generator(preset, seed, share, by=by)
     if adversarial:
         maker = maker.with_(loss__adversarial=adversarial)
-    return dataclasses.replace(cell, synthetic=Synthetic(maker, max(samples, 1)))
+    return dataclasses.replace(cell, synthetic=Synthetic(maker, samples, residuals))
 
 
 def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
@@ -169,15 +170,17 @@ def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
         cells["generator scenes"] = generator(preset, seed, few, by="scene")
         cells["true scenes"] = true(preset, seed, few, by="scene")
         cells["mix scenes"] = mix(preset, seed, few, by="scene")
-    if part == "sharper":
-        cells["sharper all"] = mix(preset, seed, 1.0, adversarial=ADVERSARIAL)
+    if part == "images":
+        cells["plain all"] = mix(preset, seed, 1.0, residuals=0)
+        cells["plain sources"] = mix(preset, seed, few, residuals=0)
+        cells["sharper all"] = mix(preset, seed, 1.0, residuals=0, adversarial=ADVERSARIAL)
     if part == "until":
         cells["until all"] = mix(preset, seed, 1.0, synthetic_until=UNTIL)
         cells["until sources"] = mix(preset, seed, few, synthetic_until=UNTIL)
     if part == "ratio":
         cells |= {f"ratio {ratio:g}": mix(preset, seed, few, ratio=ratio) for ratio in RATIOS}
     if part == "samples":
-        cells |= {f"samples {samples}": mix(preset, seed, few, samples=samples) for samples in (1, SAMPLES)}
+        cells[f"samples {SAMPLES}"] = mix(preset, seed, few, samples=SAMPLES)
     if part == "labels":
         for share in preset.shares:
             cells[f"true {share:.0%}"] = true(preset, seed, share)
@@ -215,9 +218,12 @@ def _contrasts() -> tuple[Contrast, ...]:
     found.append(Contrast("forest", "{few} of the tiles: RS-UNet − forest", "true few", "forest few"))
     title = "clear images of {few} of the scenes, sources of all: Mix − True"
     found.append(Contrast("scenes", title, "mix scenes", "true scenes"))
-    title = f"{REGIMES['all']}: Mix with images of an adversarial loss"
-    found.append(Contrast("sharper", f"{title} − Mix", "sharper all", "mix all"))
-    found.append(Contrast("sharper", f"{title} − True", "sharper all", "true all"))
+    for arm, regime, title in (
+        ("plain all", "all", "plain images"), ("plain sources", "sources", "plain images"),
+        ("sharper all", "all", "images of an adversarial loss, without residuals"),
+    ):  # fmt: skip
+        found.append(Contrast("images", f"{REGIMES[regime]}: Mix with {title} − Mix", arm, f"mix {regime}"))
+        found.append(Contrast("images", f"{REGIMES[regime]}: Mix with {title} − True", arm, REAL[regime]))
     for regime, real in (("all", "true all"), ("sources", "true few")):
         title = f"{REGIMES[regime]}: Mix, the last {1 - UNTIL:.0%} real"
         found.append(Contrast("until", f"{title} − Mix", f"until {regime}", f"mix {regime}"))
@@ -225,8 +231,8 @@ def _contrasts() -> tuple[Contrast, ...]:
     for ratio in RATIOS:
         found.append(Contrast("ratio", f"{ratio:g} synthetic per real − 1 per real", f"ratio {ratio:g}", "mix sources"))
         found.append(Contrast("ratio", f"{ratio:g} synthetic per real − True", f"ratio {ratio:g}", "true few"))
-    found.append(Contrast("samples", f"{SAMPLES} drawn images per tile − 1", f"samples {SAMPLES}", "samples 1"))
-    found.append(Contrast("samples", f"{SAMPLES} drawn images per tile − True", f"samples {SAMPLES}", "true few"))
+    found.append(Contrast("samples", f"{SAMPLES} images per tile − 1", f"samples {SAMPLES}", "mix sources"))
+    found.append(Contrast("samples", f"{SAMPLES} images per tile − True", f"samples {SAMPLES}", "true few"))
     shares = sorted({share for preset in PRESETS.values() for share in preset.shares}, reverse=True)
     for share in shares:
         title = f"{share:.0%} of the clear images, sources of all tiles: Mix − True"

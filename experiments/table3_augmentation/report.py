@@ -28,7 +28,7 @@ ALPHA = 0.05
 PAPER = "The paper, on its own data, one training each: mIoU .467 (True) → .480 (Mix), accuracy .734 → .746."
 TITLES = {
     "scenes": "Few scenes instead of few tiles",
-    "sharper": "Synthetic images with more contrast",
+    "images": "What kind of synthetic images",
     "until": "Real tiles alone at the end",
     "ratio": "How many synthetic tiles per real one",
     "samples": "How many images of each tile",

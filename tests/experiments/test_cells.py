@@ -28,6 +28,9 @@ TINY = Cell(
     {"steps": 2, "batch_size": 2, "lr": 1e-3, "seed": 1, "loss.adversarial": 0.0, "model": "pix2pix",
      "generator.base_width": 4, "generator.depth": 2},
 )  # fmt: skip
+# So small a world: half of its tiles may lack a class.
+pytestmark = pytest.mark.filterwarnings("ignore:.*no labelled pixel among the:rsspade.errors.RSSpadeWarning")
+
 VAL, TEST = Question("val"), Question("test", ("s1",))
 MAPS = Question("test", ())
 HALF = dataclasses.replace(TINY, world=World(scenes=4, tile_size=64, scene_size=128, images=0.5, images_seed=3))
