@@ -14,7 +14,6 @@ from experiments.table3_augmentation import __main__ as table3
 from experiments.table3_augmentation.plan import CONTRASTS, PARTS, PRESETS, arms
 from experiments.table3_augmentation.report import steps_to_reach
 
-
 # So small a world: half of its tiles may lack a class.
 pytestmark = pytest.mark.filterwarnings("ignore:.*no labelled pixel among the:rsspade.errors.RSSpadeWarning")
 
