@@ -80,7 +80,7 @@ class OptimizerOptions:
         weight_decay: Decoupled (adamw), or added to the gradient.
         schedule: How the learning rate falls, over all steps, to 0.
         warmup: Steps in which it rises from 0.
-        clip_norm: Longest gradient; none for any.
+        clip_norm: Longest gradient, against leaps of the loss; none for any.
         ema_decay: Of the averaged network, which is then the one that is validated and kept; 0 for no average.
         norm_tiles: Real training tiles over which the norms of that network are measured anew before it is validated or kept;
             0 for the running averages of the last batches.
@@ -92,7 +92,7 @@ class OptimizerOptions:
     weight_decay: float = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup: int = 0
-    clip_norm: float | None = None
+    clip_norm: float | None = 1.0
     ema_decay: float = 0.0
     norm_tiles: int = 256
 

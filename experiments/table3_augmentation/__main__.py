@@ -1,8 +1,8 @@
 """`python -m experiments.table3_augmentation`: networks on real tiles, and on real and synthetic ones, in pairs.
 
 Parts: `forest` (does the network learn at all?), `core` (three regimes of labels, at equal steps and at equal epochs), then
-one factor at a time: `ratio`, `samples`, `labels`, `augmentation`. Without --part all run, in this order. The tables hold all that is there, whatever was asked for
-in this call.
+one factor at a time: `scenes`, `images`, `until`, `ratio`, `samples`, `labels`, `augmentation`. Without --part all run, in
+this order. The tables hold all that is there, whatever was asked for in this call.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
-from experiments.table3_augmentation.figures import draw_curves, draw_maps
+from experiments.table3_augmentation.figures import draw_curves, draw_images, draw_maps
 from experiments.table3_augmentation.plan import PARTS, PRESETS, Preset, arms, questions
 from experiments.table3_augmentation.report import Found, write_report
 
@@ -36,8 +36,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.json", conclusions, [r for records in found.values() for r in records.values()])
     draw_curves(folder / "curves.png", preset, found)
-    maps = draw_maps(folder / "maps.png", workshop, preset)
-    write_report(folder / "RESULTS.md", conclusions, preset, found, maps=maps)
+    drawn = {
+        "maps": draw_maps(folder / "maps.png", workshop, preset), "images": draw_images(folder / "images.png", workshop, preset),
+    }  # fmt: skip
+    write_report(
+        folder / "RESULTS.md", conclusions, preset, found, drawn=[name for name, there in drawn.items() if there]
+    )
 
 
 def run(workshop: Workshop, preset: Preset, parts: Sequence[str], *, seeds: int | None) -> None:

@@ -37,8 +37,10 @@ TITLES = {
 }
 
 
-def write_report(path: Path, conclusions: Mapping[str, Any], preset: Preset, found: Found, *, maps: bool) -> None:
-    """Write the tables."""
+def write_report(
+    path: Path, conclusions: Mapping[str, Any], preset: Preset, found: Found, *, drawn: Sequence[str]
+) -> None:
+    """Write the tables; `drawn` are the pictures beside the curves."""
     fresh, test = Question("train", (), preset.fresh), Question("test", ())
     head = (
         f"<!-- made by python -m experiments.table3_augmentation --preset {conclusions['preset']} -->\n\n"
@@ -50,7 +52,7 @@ def write_report(path: Path, conclusions: Mapping[str, Any], preset: Preset, fou
         head, _scores(found, fresh, test), _learning(found, fresh, test), _core(found, preset, fresh), _epochs(found, preset, fresh), _speed(found, preset),
         *_classes(found, preset, fresh), _generators(found),
         *(_factor(part, found, preset, fresh) for part in FACTORS),
-        "## Figures\n\n![validation mIoU on the way](curves.png)\n" + ("\n![maps](maps.png)\n" if maps else ""),
+        "## Figures\n\n![validation mIoU on the way](curves.png)\n" + "".join(f"\n![{name}]({name}.png)\n" for name in drawn),
     ]  # fmt: skip
     path.write_text("\n".join(section for section in sections if section), encoding="utf-8")
     print(f"Wrote {path}")

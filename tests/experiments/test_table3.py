@@ -46,7 +46,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     assert all(part in text for part in ("## Does it help?", "## At equal epochs", "p, of 3 (Holm)"))
     assert "Ahead by at least 0.05 on both with" in text.replace("mIoU ", "")
     assert "(rare)" in text
-    assert all((folder / name).stat().st_size > 10_000 for name in ("curves.png", "maps.png"))
+    assert all((folder / name).stat().st_size > 10_000 for name in ("curves.png", "maps.png", "images.png"))
     capsys.readouterr()
     table3.main()  # all cells are there
     assert "to go" not in capsys.readouterr().out
