@@ -51,6 +51,12 @@ def _prepare() -> Command:
     return COMMAND
 
 
+def _convert() -> Command:
+    from rsspade.data.convert_command import COMMAND
+
+    return COMMAND
+
+
 def _check() -> Command:
     from rsspade.data.check_command import COMMAND
 
@@ -90,6 +96,7 @@ def _scene() -> Command:
 COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
     "world": ("make a dataset from the built-in world", _world),
     "prepare": ("make a dataset from GeoTIFF scenes", _prepare),
+    "convert": ("make a dataset from a public one as it was downloaded", _convert),
     "check": ("look at a dataset as a sceptic", _check),
     "show": ("draw tiles as a picture", _show),
     "evaluate": ("score a trained generator against the truth", _evaluate),

@@ -7,6 +7,8 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from rsspade.cli import main
+from rsspade.data.manifest import DatasetFolder
 from rsspade.data.packed import open_packed
 from rsspade.data.readers import Sen12msReader, TerraMeshReader, convert
 from rsspade.data.torch_dataset import TileDataset
@@ -53,6 +55,26 @@ def test_a_converted_dataset_reads_like_the_reader_and_keeps_its_splits(tmp_path
     assert (row.crs, row.x_min, row.y_max) == ("EPSG:32650", place.transform.c, place.transform.f)
     assert data.info.statistics == open_packed(reader).statistics  # of the train split alone, however it is read
     assert len(TileDataset(data, split="test", sources=("s1",))) == 1
+
+
+def test_the_command_converts_and_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_cr(tmp_path / "cr")
+    given = ["convert", str(tmp_path / "cr"), "--kind", "sen12ms", "--s2-bands", "red,nir"]
+    assert main([*given, "--out", str(tmp_path / "d")]) == 0
+    assert "3 tiles of 16 px (1 train, 1 val, 1 test), splits as published" in capsys.readouterr().out
+    assert DatasetFolder.open(tmp_path / "d").optical_bands == ("red", "nir")
+    capsys.readouterr()
+    for words, told in (
+        ([*given, "--out", str(tmp_path / "d")], "found"),  # there is something already
+        (["convert", str(tmp_path / "cr"), "--kind", "terramesh", "--out", str(tmp_path / "e")], "expected"),
+        (["convert", str(tmp_path / "none"), "--kind", "sen12ms", "--out", str(tmp_path / "e")], "no such folder"),
+        ([*given[:-1], "ultraviolet", "--out", str(tmp_path / "e")], "ultraviolet"),
+    ):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert told in error
+        assert not (tmp_path / "e").exists()
 
 
 def test_nothing_is_overwritten_and_tiles_of_two_sizes_are_refused(tmp_path: Path) -> None:
