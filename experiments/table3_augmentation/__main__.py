@@ -13,7 +13,8 @@ from pathlib import Path
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
-from experiments.table3_augmentation.figures import draw_curves, draw_images, draw_maps
+from experiments.table3_augmentation.figures import draw_curves, draw_maps
+from experiments.table3_augmentation.images import draw_images, image_sets, measure_images
 from experiments.table3_augmentation.plan import PARTS, PRESETS, Preset, arms, questions
 from experiments.table3_augmentation.report import Found, write_report
 
@@ -29,15 +30,17 @@ def main() -> None:
     workshop, preset = open_workshop(options), PRESETS[options.preset]
     run(workshop, preset, options.part or PARTS, seeds=options.seeds)
     found = collect(workshop, preset)
+    sets = image_sets(workshop, preset)
     conclusions = {
         "experiment": "table3_augmentation", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
+        "images": measure_images(sets),
     }  # fmt: skip
     folder = options.results or workshop.out / "table3_augmentation"
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.json", conclusions, [r for records in found.values() for r in records.values()])
     draw_curves(folder / "curves.png", preset, found)
     drawn = {
-        "maps": draw_maps(folder / "maps.png", workshop, preset), "images": draw_images(folder / "images.png", workshop, preset),
+        "maps": draw_maps(folder / "maps.png", workshop, preset), "images": draw_images(folder / "images.png", sets),
     }  # fmt: skip
     write_report(
         folder / "RESULTS.md", conclusions, preset, found, drawn=[name for name, there in drawn.items() if there]

@@ -1,4 +1,4 @@
-"""The paper's Figs 8 and 9, validation mIoU on the way and maps beside the truth; and the images that Mix learns from."""
+"""The paper's Figs 8 and 9: validation mIoU on the way, and maps beside the truth."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from rsspade.report import colours
 from rsspade.report.figures import tile_line
 from rsspade.report.panels import Line, Panel, panel_figure
 
-__all__ = ["draw_curves", "draw_images", "draw_maps"]
+__all__ = ["draw_curves", "draw_maps"]
 
 COLOURS = {"True": "#444444", "Mix": "#c1440e"}
 TILES = 4
@@ -94,29 +94,6 @@ def draw_maps(path: Path, workshop: Workshop, preset: Preset) -> bool:
         lines.append(tile_line(row, panels, with_titles=not lines))
     legend = {c.name.replace("_", " "): c.colour for c in dataset.scheme.classes}  # a network may find any of them
     write_figure(path, panel_figure(lines, side=SIDE, legend=legend))
-    return True
-
-
-def draw_images(path: Path, workshop: Workshop, preset: Preset) -> bool:
-    """Training tiles: real, synthetic without and with residuals; False where those have not been made here."""
-    seed = preset.seeds[0]
-    made = {
-        "synthetic, plain": arms(preset, seed, "images")["plain all"].synthetic,
-        "with residuals": arms(preset, seed, "core")["mix all"].synthetic,
-    }
-    folders = {title: workshop.out / "synthetic" / one.key for title, one in made.items() if one is not None}
-    if not all(folder.is_dir() for folder in folders.values()):
-        print(f"{path.name}: not drawn, the images were made elsewhere")
-        return False
-    dataset = DatasetFolder.open(workshop.dataset(preset.world))
-    sets = {"real": dataset} | {title: DatasetFolder.open(folder) for title, folder in folders.items()}
-    lines = list[Line]()
-    for row in telling_tiles(dataset, "train", TILES):
-        panels = [
-            image_panel(title, folder.read("s2", row.tile), dataset.optical_bands) for title, folder in sets.items()
-        ]
-        lines.append(tile_line(row, panels, with_titles=not lines))
-    write_figure(path, panel_figure(lines, side=SIDE))
     return True
 
 

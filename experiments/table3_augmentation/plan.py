@@ -45,6 +45,7 @@ class Preset:
         generator_steps: Of a generator.
         few_generator_steps: Of one that has seen few tiles, which it knows sooner.
         few: Share of the training tiles where there are few.
+        scarce: Share of the training scenes where there are hardly any.
         shares: Shares between few and all.
         seeds: Of the core; the first `factor_seeds` of them, of all else.
         factor_seeds: How many.
@@ -60,6 +61,7 @@ class Preset:
     generator_steps: int
     few_generator_steps: int
     few: float
+    scarce: float
     shares: tuple[float, ...]
     seeds: tuple[int, ...]
     factor_seeds: int
@@ -71,7 +73,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "toy": Preset(
         world=World(scenes=3, tile_size=64, scene_size=128), fresh=World(scenes=3, tile_size=64, scene_size=128, seed=1000),
-        steps=20, evaluations=4, generator_steps=2, few_generator_steps=2, few=0.5, shares=(0.75,), seeds=(100, 101),
+        steps=20, evaluations=4, generator_steps=2, few_generator_steps=2, few=0.5, scarce=0.5, shares=(0.75,), seeds=(100, 101),
         factor_seeds=1, forest={"pixels": 400, "trees": 4},
         segmenter={
             **SEGMENTER, "network.base_width": 4, "network.depth": 2, "batch_size": 2, "optimizer.warmup": 0,
@@ -82,13 +84,13 @@ PRESETS: Mapping[str, Preset] = {
     # World, seeds, steps and rate of the generators are those of the cpu preset of table1_generators.
     "cpu": Preset(
         world=World(scenes=96), fresh=World(scenes=48, seed=1000), steps=2400, evaluations=6, generator_steps=2000,
-        few_generator_steps=1000, few=0.1, shares=(0.5, 0.25), seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
+        few_generator_steps=1000, few=0.1, scarce=0.03, shares=(0.5, 0.25), seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
         segmenter=SEGMENTER, generator={"lr": 4e-3},
     ),
     # As in the paper: 1558 training tiles (here 1552) of 256 px, 50 epochs of them and as many synthetic ones, whole tiles.
     "gpu": Preset(
         world=World(scenes=139, tile_size=256, scene_size=1024), fresh=World(scenes=24, tile_size=256, scene_size=1024, seed=1000),
-        steps=2 * 50 * 1552 // 16, evaluations=50, generator_steps=6000, few_generator_steps=6000, few=0.1, shares=(0.5, 0.25),
+        steps=2 * 50 * 1552 // 16, evaluations=50, generator_steps=6000, few_generator_steps=6000, few=0.1, scarce=0.03, shares=(0.5, 0.25),
         seeds=tuple(range(100, 110)), factor_seeds=5, forest={},
         segmenter={
             "model": "rs_unet", "network.stretch": "log", "loss.class_power": 0.5, "loss.dice": 0.5, "batch_size": 16,
@@ -167,9 +169,9 @@ def arms(preset: Preset, seed: int, part: str) -> dict[str, Cell]:
         cells["mix few"] = mix(preset, seed, few, parents="labelled")
         cells["mix sources"] = mix(preset, seed, few)
     if part == "scenes":
-        cells["generator scenes"] = generator(preset, seed, few, by="scene")
-        cells["true scenes"] = true(preset, seed, few, by="scene")
-        cells["mix scenes"] = mix(preset, seed, few, by="scene")
+        cells["generator scenes"] = generator(preset, seed, preset.scarce, by="scene")
+        cells["true scenes"] = true(preset, seed, preset.scarce, by="scene")
+        cells["mix scenes"] = mix(preset, seed, preset.scarce, by="scene")
     if part == "images":
         cells["plain all"] = mix(preset, seed, 1.0, residuals=0)
         cells["plain sources"] = mix(preset, seed, few, residuals=0)
@@ -216,7 +218,7 @@ def _contrasts() -> tuple[Contrast, ...]:
         found.append(Contrast("epochs", f"{title}: Mix − True of half the steps", f"mix {regime}", f"{real} half"))
     found.append(Contrast("forest", f"{REGIMES['all']}: RS-UNet − forest", "learner all", "forest all"))
     found.append(Contrast("forest", "{few} of the tiles: RS-UNet − forest", "true few", "forest few"))
-    title = "clear images of {few} of the scenes, sources of all: Mix − True"
+    title = "clear images of {scarce} of the scenes, sources of all: Mix − True"
     found.append(Contrast("scenes", title, "mix scenes", "true scenes"))
     for arm, regime, title in (
         ("plain all", "all", "plain images"), ("plain sources", "sources", "plain images"),

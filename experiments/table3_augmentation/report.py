@@ -9,6 +9,7 @@ from typing import Any
 from experiments.cells.cell import Question, Record
 from experiments.cells.statistics import Difference, detectable_difference, holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, spread, table
+from experiments.table3_augmentation.images import describe_images
 from experiments.table3_augmentation.plan import CONTRASTS, FACTORS, REAL, REGIMES, Contrast, Preset
 
 __all__ = ["Found", "steps_to_reach", "write_report"]
@@ -50,7 +51,7 @@ def write_report(
     )
     sections = [
         head, _scores(found, fresh, test), _learning(found, fresh, test), _core(found, preset, fresh), _epochs(found, preset, fresh), _speed(found, preset),
-        *_classes(found, preset, fresh), _generators(found),
+        *_classes(found, preset, fresh), _generators(found), describe_images(conclusions["images"]),
         *(_factor(part, found, preset, fresh) for part in FACTORS),
         "## Figures\n\n![validation mIoU on the way](curves.png)\n" + "".join(f"\n![{name}]({name}.png)\n" for name in drawn),
     ]  # fmt: skip
@@ -72,7 +73,8 @@ def pairs(found: Found, contrast: Contrast, question: Question, measure: str) ->
 
 
 def _titled(text: str, preset: Preset) -> str:
-    return text.format(few=f"{preset.few:.0%}".replace("%", " %"))
+    few, scarce = (f"{share:.0%}".replace("%", " %") for share in (preset.few, preset.scarce))
+    return text.format(few=few, scarce=scarce)
 
 
 def _scores(found: Found, fresh: Question, test: Question) -> str:

@@ -66,9 +66,9 @@ def test_scenes_without_clear_images_are_seen_by_no_generator_and_no_network_but
     cells = arms(PRESETS["cpu"], 103, "scenes")
     maker, mixed = cells["generator scenes"], cells["mix scenes"]
     assert mixed.synthetic.generator == maker
-    assert (maker.world.images, maker.world.images_seed, maker.world.images_by) == (0.1, 103, "scene")
+    assert (maker.world.images, maker.world.images_seed, maker.world.images_by) == (0.03, 103, "scene")
     assert {**cells["true scenes"].options, "ratio": 1.0, "parents": "all"} == mixed.options
-    assert (mixed.options["labels"], mixed.options["labels_by"], mixed.options["seed"]) == (0.1, "scene", 103)
+    assert (mixed.options["labels"], mixed.options["labels_by"], mixed.options["seed"]) == (0.03, "scene", 103)
 
 
 def test_the_kind_of_images_is_all_that_differs_from_mix():
