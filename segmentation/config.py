@@ -15,6 +15,9 @@ SOURCES = ("s2", "s1", "dem")
 
 DEFAULT_EPOCHS = 50
 
+LEAST_APART = 100
+"""Steps between two checkpoints where nothing else is asked for: with few tiles an epoch is shorter than it takes to save."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkOptions:
@@ -155,7 +158,7 @@ class SegmentationConfig:
         lr: Learning rate.
         seed: Of weights, order and crops.
         eval_every: Steps between two validations; 0 for one per epoch. There is always one at the end.
-        save_every: Steps between two checkpoints; 0 for one per epoch. There is always one at the end.
+        save_every: Steps between two checkpoints; 0 for an epoch, or as many as make 100 steps. There is always one at the end.
         patience: Stop after so many validations without a better mIoU; none for never.
         resume: Continue the last good checkpoint of the run folder, if there is one.
         resume_from: Continue this checkpoint of the run folder and no other.
@@ -253,7 +256,7 @@ class SegmentationConfig:
             epochs=0,
             steps=self.steps or math.ceil((self.epochs or DEFAULT_EPOCHS) * per_epoch),
             eval_every=self.eval_every or max(round(per_epoch), 1),
-            save_every=self.save_every or max(round(per_epoch), 1),
+            save_every=self.save_every or round(per_epoch * math.ceil(LEAST_APART / per_epoch)),
         )
 
 

@@ -70,6 +70,8 @@ def _train_segmentation(config: SegmentationConfig, run: Path) -> Trained:
     from segmentation.loop import train
     from segmentation.models import Segmenter
 
+    # An epoch of few tiles is a few steps, and to save takes longer than they do.
+    config = dataclasses.replace(config, save_every=config.eval_every)
     _finish(train(config), run)
     model = Segmenter.from_pretrained(run / WEIGHTS["segmentation"])
     return Trained(_count(model.network), _curve(run / "metrics.jsonl"))

@@ -1,5 +1,6 @@
 """A segmentation run from its first step to its last: what it leaves, what it learns, what it must not learn from."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -188,6 +189,13 @@ def test_a_loss_that_is_not_finite_moves_no_weight_and_ends_the_run(dataset, tmp
     monkeypatch.setattr(loop, "loss_parts", broken)
     assert run(dataset, tmp_path / "run", steps=5) == 1
     assert lines(tmp_path / "run")[-1] == {"step": 1, "diverged": {"network": 1}}
+
+
+@pytest.mark.parametrize(("draws", "save_every"), [(8000, 1000), (800, 100), (36, 104), (1, 100)])
+def test_checkpoints_are_an_epoch_apart_or_as_many_as_make_a_hundred_steps(draws, save_every):
+    config = SegmentationConfig(data="data", out="run", batch_size=8)
+    assert config.resolved(draws).save_every == save_every
+    assert dataclasses.replace(config, save_every=7).resolved(draws).save_every == 7
 
 
 def test_class_weights_come_from_the_labels_that_are_used_and_from_no_others(dataset, synthetic):
