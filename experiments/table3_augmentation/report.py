@@ -132,20 +132,20 @@ def _core(found: Found, preset: Preset, question: Question) -> str:
     if not entries:
         return ""
     raised = holm([d.p_value for *_, d in entries]) if len(entries[0][1]) > 1 else [math.nan] * len(entries)
-    level = ALPHA / len(entries)
+    level, interim = ALPHA / len(entries), _interim(entries, preset)
     rows = []
     for (contrast, mixed, real, gap), p in zip(entries, raised, strict=True):
         accuracy = paired_difference(*pairs(found, contrast, question, "accuracy"))
         rows.append(
             [_titled(contrast.title, preset), difference(gap, 4), number(gap.p_value, ".3g"), number(p, ".3g"), _ahead(mixed, real),
              number(detectable_difference(mixed, real, alpha=level), ".4f"), difference(accuracy, 4),
-             verdict(gap, p, above="helps", below="harms")]
+             "not yet" if interim else verdict(gap, p, above="helps", below="harms")]
         )  # fmt: skip
     head = [
         "", "mIoU", "p, paired t", f"p, of {len(entries)} (Holm)", "Mix ahead",
         f"smallest difference found with 80 % power (at 5 % / {len(entries)})", "accuracy", "verdict (mIoU, Holm)",
     ]  # fmt: skip
-    text = "At equal steps: Mix has seen half as many crops of real tiles as True.\n\n" + _interim(entries, preset)
+    text = "At equal steps: Mix has seen half as many crops of real tiles as True.\n\n" + interim
     return "## Does it help?\n\n" + text + table(head, rows)
 
 
