@@ -177,7 +177,7 @@ class Cell:
         made, first = content.get("synthetic"), content.get("begins_with")
         return cls(
             _data(content["world"]), content["options"], content.get("trains", "generator"),
-            None if made is None else Synthetic(Cell.from_json(made["generator"]), made["samples"], made.get("residuals", 0)),
+            None if made is None else Synthetic.from_json(made),
             None if first is None else Cell.from_json(first),
         )  # fmt: skip
 
@@ -204,11 +204,13 @@ class Synthetic:
         generator: The cell.
         samples: Images per tile; 1 for the deterministic one.
         residuals: Real tiles that the generator has seen, whose residuals are laid over the images; 0 for plain ones.
+        rule: By which they are chosen, as `rsspade.synthesis.residuals` has changed: 1 left classes plain that few donors hold.
     """
 
     generator: Cell
     samples: int = 1
     residuals: int = 0
+    rule: int = 2
 
     @property
     def key(self) -> str:
@@ -217,8 +219,18 @@ class Synthetic:
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for."""
-        residuals = {"residuals": self.residuals} if self.residuals else {}  # so that keys stay what they were without
+        residuals = (
+            {"residuals": self.residuals, "rule": self.rule} if self.residuals else {}
+        )  # so that keys stay what they were without
         return {"generator": self.generator.to_json(), "samples": self.samples, **residuals}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_json` made; the first residuals did not name their rule."""
+        made = cls(Cell.from_json(content["generator"]), content["samples"])
+        if "residuals" not in content:
+            return made
+        return dataclasses.replace(made, residuals=content["residuals"], rule=content.get("rule", 1))
 
 
 def _digest(asked: Mapping[str, Any]) -> str:

@@ -8,9 +8,8 @@ gets the residuals (real over made, as a ratio) of other tiles, at the pixels wh
 imputation (Rubin 1987), with whole patches as donors, so that texture comes along.
 """
 
-import itertools
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -26,9 +25,9 @@ __all__ = ["Residuals"]
 DARKEST = 1e-3
 """Reflectance below which a ratio says nothing."""
 
-TRIED = 24
-"""How often a donor is laid over an image: the first gives all pixels where its class is the same, the next what is left, and so
-on; few donors take turns, each time turned another way."""
+TRIED = 64
+"""How often a donor is laid over an image at most: the first gives all pixels where its class is the same, the next is chosen by what
+is left, and so on; each time turned another way."""
 
 Paint = Callable[[Sample], Tensor]
 """A collated sample -> the deterministic images (B, C, H, W), NaN where nothing was made."""
@@ -75,20 +74,25 @@ class Residuals:
         """
         rng = np.random.default_rng([zlib.crc32(tile.encode()), seed, sample])
         laid, todo = torch.zeros_like(image), classes != UNLABELLED
-        for donor in self._donors(classes, tile, scene, rng):
+        others = self.scenes != scene
+        allowed = others if others.any() else self.tiles != tile
+        for _ in range(TRIED):
+            donor = self._donor(torch.where(todo, classes, UNLABELLED), allowed, rng)
+            if donor is None:
+                break
             turn = int(rng.integers(8))
             fits = todo & (_moved(self.classes[donor], turn) == classes)
             laid = torch.where(fits, _moved(self.values[donor], turn).to(laid.dtype), laid)
             todo = todo & ~fits
         return torch.where(laid == 0, image, image.clamp(min=DARKEST) * laid.exp())
 
-    def _donors(self, classes: Tensor, tile: str, scene: str, rng: np.random.Generator) -> Iterator[int]:
-        """Those that hold much of the same classes first, with some luck."""
-        likeness = np.minimum(self._shares, _shares(classes)).sum(axis=1) * rng.uniform(0.5, 1, len(self.tiles))
-        others = self.scenes != scene
-        allowed = others if others.any() else self.tiles != tile
-        order = [int(n) for n in np.argsort(-likeness) if allowed[n] and likeness[n] > 0]
-        return itertools.islice(itertools.cycle(order), TRIED)
+    def _donor(self, wanted: Tensor, allowed: np.ndarray, rng: np.random.Generator) -> int | None:
+        """One that holds much of the classes that are still wanted, with some luck; None where none holds any."""
+        likeness = (
+            np.minimum(self._shares, _shares(wanted)).sum(axis=1) * rng.uniform(0.5, 1, len(self.tiles)) * allowed
+        )
+        best = int(np.argmax(likeness))
+        return best if likeness[best] > 0 else None
 
 
 def _shares(classes: Tensor) -> np.ndarray:

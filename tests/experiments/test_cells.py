@@ -160,6 +160,14 @@ def test_a_part_of_whole_scenes_is_that_of_a_segmentation_network_with_labels_of
     assert kept == {row.tile for row in part.in_split("train") if row.scene in scenes}
 
 
+def test_images_by_another_rule_of_residuals_are_another_cell():
+    mixed = dataclasses.replace(SEGMENTER, synthetic=Synthetic(HALF, residuals=4))
+    content = json.loads(json.dumps(mixed.to_json()))
+    assert Cell.from_json(content) == mixed
+    del content["synthetic"]["rule"]  # as the first ones were kept
+    assert Cell.from_json(content).key not in (mixed.key, SEGMENTER.key)
+
+
 @pytest.fixture(scope="module")
 def segmented(workshop):
     (found,) = workshop.run([SEGMENTER], [MAPS])

@@ -42,6 +42,16 @@ def test_a_pixel_gets_a_residual_of_its_own_class_or_none():
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
+def test_a_class_that_one_donor_of_many_holds_is_not_left_plain():
+    classes = torch.zeros((60, SIDE, SIDE), dtype=torch.uint8)
+    classes[7] = 6
+    several = lenders(*[0.5 if n == 7 else -0.5 for n in range(60)], classes=classes)
+    mine = torch.zeros((SIDE, SIDE), dtype=torch.uint8)
+    mine[:3, :3] = 6
+    for sample in range(10):
+        assert laid(several, mine, sample=sample)[:3, :3].min() == pytest.approx(0.5, abs=1e-3)
+
+
 def test_no_tile_lends_to_itself_nor_to_its_scene_where_there_are_others():
     several = lenders(0.3, -0.5, 0.7, scenes=["a", "a", "b"])
     for sample in range(20):
