@@ -219,9 +219,8 @@ class Synthetic:
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for."""
-        residuals = (
-            {"residuals": self.residuals, "rule": self.rule} if self.residuals else {}
-        )  # so that keys stay what they were without
+        # Named only where there are any, so that the keys of plain images stay what they were.
+        residuals = {"residuals": self.residuals, "rule": self.rule} if self.residuals else {}
         return {"generator": self.generator.to_json(), "samples": self.samples, **residuals}
 
     @classmethod
