@@ -158,7 +158,7 @@ def _describe(plan: Plan, totals: _Totals) -> DatasetInfo:
     sources = {s.folder: describe_source(s) for s in (plan.optical, *held)}
     arguments = {
         "split": options.split, "sources": list(plan.sources), "samples": options.samples, "seed": options.seed,
-        **({"residuals": options.residuals, "donors": [plan.donors.rows[n].tile for n in plan.lenders]} if plan.donors else {}),
+        **plan.lent,
     }  # fmt: skip
     provenance = {
         **made_by("generate", arguments), "generator": plan.origin.to_json(),

@@ -120,12 +120,18 @@ class Plan:
 
     def arguments(self) -> dict[str, Any]:
         """Everything that the result depends on; not the batch size, so that a job may go on with a smaller one."""
-        residuals = {"residuals": self.options.residuals} if self.options.residuals else {}
         return {
             "command": "generate", "software": __version__, "generator": self.origin.to_json(),
             "dataset": list_contents(self.dataset).fingerprint, "split": self.options.split, "sources": list(self.sources),
-            "samples": self.options.samples, "seed": self.options.seed, **residuals,
+            "samples": self.options.samples, "seed": self.options.seed, **self.lent,
         }  # fmt: skip
+
+    @property
+    def lent(self) -> dict[str, Any]:
+        """How many residuals are asked for and whose they are; empty where none are."""
+        if self.donors is None:
+            return {}
+        return {"residuals": self.options.residuals, "donors": [self.donors.rows[n].tile for n in self.lenders]}
 
 
 def make_plan(

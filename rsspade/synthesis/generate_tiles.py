@@ -220,6 +220,7 @@ def _tags(plan: Plan, number: int, record: dict[str, Any], n: int) -> dict[str, 
     return {
         **plan.origin.tags(sources=record["seen"], seed=plan.options.seed, sample=n + 1, samples=plan.options.samples),
         "parent": row.parent or row.tile, "parent_split": row.parent_split or row.split,
+        **({"residuals": f"{len(plan.lenders)}"} if plan.lenders else {}),
         **{name: f"{value}" for name, value in quality.items() if value is not None},
     }  # fmt: skip
 
