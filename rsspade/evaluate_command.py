@@ -13,6 +13,7 @@ from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import SPLITS, DatasetFolder
 from rsspade.errors import ConfigError, OutputError, explain
 from rsspade.jobs import disk_errors
+from rsspade.memory import keep_freed_memory
 from rsspade.sources import parse_conditions
 
 __all__ = ["COMMAND"]
@@ -50,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     for path in (options.json, options.csv):
         if path is not None and not path.parent.is_dir():  # before the work, not after it
             raise OutputError(explain(path, expected="a folder to write into", found="none", fix="Make it first."))
+    keep_freed_memory()
     model = RSSpade.from_pretrained(find_generator(options.run))
     if options.samples > 1:
         model.check_variety()

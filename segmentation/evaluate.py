@@ -14,6 +14,7 @@ from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import SPLITS, DatasetFolder
 from rsspade.errors import ConfigError, InputError, OutputError, explain
 from rsspade.jobs import disk_errors, progress_bar
+from rsspade.memory import keep_freed_memory
 from rsspade.targets import refuse_target
 
 __all__ = ["COMMAND", "main"]
@@ -44,6 +45,7 @@ def _run(options: argparse.Namespace) -> int:
             explain("--batch-size", expected="at least 1", found=str(options.batch_size), fix="Correct the value.")
         )
     _refuse_targets(options)
+    keep_freed_memory()
     model = Segmenter.from_pretrained(options.run)
     dataset = DatasetFolder.open(options.data)
     accelerator = Accelerator()

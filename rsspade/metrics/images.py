@@ -21,7 +21,7 @@ from torch import Tensor
 
 __all__ = [
     "DISPLAY", "REFLECTANCE", "SPACES", "ScoreSpace", "check_shapes", "ergas", "in_pieces", "mae", "masked_sum", "psnr", "rmse",
-    "sam", "scorable", "spectral_angle", "ssim", "ssim_sums",
+    "sam", "scorable", "spectral_angle", "ssim", "ssim_sums", "whole_windows",
 ]  # fmt: skip
 
 LOWEST_MSE = 1e-10
@@ -156,24 +156,24 @@ def spectral_angle(prediction: Tensor, truth: Tensor) -> Tensor:
     0 where both spectra are zero, π/2 where one is, NaN where one is not finite. By Kahan's formula, 2·atan2(‖u − v‖, ‖u + v‖) of the unit
     vectors: the usual arc cosine of their product cannot tell angles below 5e-4 from 0 in single precision.
     """
-    first, first_is_zero = _unit(prediction)
-    second, second_is_zero = _unit(truth)
-    any_zero = first_is_zero | second_is_zero
+    first, first_is_zero, first_is_finite = _unit(prediction)
+    second, second_is_zero, second_is_finite = _unit(truth)
+    any_zero, finite = first_is_zero | second_is_zero, first_is_finite & second_is_finite
     # The arguments are replaced where the answer is known, not the answer alone: atan2(0, 0) has no gradient.
     apart = torch.where(any_zero, 0.0, _length(first - second)[:, 0])
     along = torch.where(any_zero, 1.0, _length(first + second)[:, 0])
     angle = 2 * torch.atan2(apart, along)
     angle = torch.where(any_zero, torch.where(first_is_zero & second_is_zero, 0.0, math.pi / 2), angle)
-    return torch.where(torch.isfinite(prediction).all(dim=1) & torch.isfinite(truth).all(dim=1), angle, math.nan)
+    return torch.where(finite, angle, math.nan)
 
 
-def _unit(spectra: Tensor) -> tuple[Tensor, Tensor]:
-    """Spectra of length 1, and where there is none because all bands are 0."""
+def _unit(spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Spectra of length 1; where there is none because all bands are 0; where all bands are finite."""
     largest = spectra.detach().abs().amax(dim=1, keepdim=True)
     is_zero = largest == 0
     scaled = spectra / torch.where(is_zero, 1.0, largest)  # or the square of a dark spectrum might underflow
     length = _length(scaled)
-    return scaled / torch.where(is_zero, 1.0, length), is_zero[:, 0]
+    return scaled / torch.where(is_zero, 1.0, length), is_zero[:, 0], torch.isfinite(largest[:, 0])
 
 
 def _length(spectra: Tensor) -> Tensor:
@@ -191,27 +191,35 @@ def ssim(prediction: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     for a tile without such a window.
     """
     prediction, truth, valid = scorable(prediction, truth, valid)
-    sums, windows = ssim_sums(prediction, truth, valid)
-    return (sums / windows[:, None]).mean(dim=1)
+    whole = whole_windows(valid)
+    return (ssim_sums(prediction, truth, whole) / whole.sum(dim=(-2, -1))[:, None]).mean(dim=1)
 
 
-def ssim_sums(prediction: Tensor, truth: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of SSIM over the wholly valid windows, and their number: (B, C), (B,); of images from `scorable`."""
-    batch, bands, height, width = truth.shape
+def whole_windows(valid: Tensor) -> Tensor:
+    """Which windows of SSIM hold nothing but valid pixels: (B, H, W) -> (B, H − 10, W − 10), empty for smaller images."""
+    batch, height, width = valid.shape
     if min(height, width) < WINDOW:
-        return truth.new_zeros(batch, bands), torch.zeros(batch, dtype=torch.int64, device=truth.device)
-    outside = torch.nn.functional.max_pool2d((~valid).float(), WINDOW, stride=1)
-    whole = outside == 0
-    return masked_sum(_ssim_map(prediction, truth), whole), whole.sum(dim=(-2, -1))
+        return valid.new_zeros(batch, 0, 0)
+    outside = (~valid).float()
+    for window in ((1, WINDOW), (WINDOW, 1)):
+        outside = torch.nn.functional.max_pool2d(outside, window, stride=1)
+    return outside == 0
+
+
+def ssim_sums(prediction: Tensor, truth: Tensor, whole: Tensor) -> Tensor:
+    """Sum of SSIM over the windows that are `whole`: (B, C); of images from `scorable`."""
+    if not whole.shape[-1]:
+        return truth.new_zeros(truth.shape[:2])
+    return masked_sum(_ssim_map(prediction, truth), whole)
 
 
 def _ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
     """SSIM of every window within the image: (B, C, H, W) twice -> (B, C, H − 10, W − 10)."""
     mean_p, mean_t = _blur(prediction), _blur(truth)
-    variances = _blur(prediction**2 + truth**2) - mean_p**2 - mean_t**2
-    covariance = _blur(prediction * truth) - mean_p * mean_t
-    above = (2 * mean_p * mean_t + _C1) * (2 * covariance + _C2)
-    return above / ((mean_p**2 + mean_t**2 + _C1) * (variances + _C2))
+    squares, product = mean_p**2 + mean_t**2, mean_p * mean_t
+    variances = _blur(prediction**2 + truth**2) - squares
+    covariance = _blur(prediction * truth) - product
+    return (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
 
 
 def _blur(images: Tensor) -> Tensor:

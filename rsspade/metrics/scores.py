@@ -24,6 +24,7 @@ from rsspade.metrics.images import (
     scorable,
     spectral_angle,
     ssim_sums,
+    whole_windows,
 )
 from rsspade.metrics.rows import TileRows
 
@@ -71,13 +72,14 @@ class ImageScores:
 
     def _add(self, prediction: Tensor, truth: Tensor, valid: Tensor, tile: Tensor) -> None:
         prediction, truth, valid = scorable(prediction, truth, valid)
+        whole = whole_windows(valid)
         groups = {
             "pixels": valid.sum(dim=(-2, -1)),
+            "windows": whole.sum(dim=(-2, -1)),
             "not_finite": (prediction.isnan().any(dim=1) & valid).sum(dim=(-2, -1)),
         }
         for space in SPACES:
-            sums = _space_sums(space, prediction, truth, valid)
-            groups["windows"] = sums.pop("windows")
+            sums = _space_sums(space, prediction, truth, valid, whole)
             groups |= {f"{space.name} {name}": value for name, value in sums.items()}
         self._rows.add(tile, groups)
 
@@ -158,20 +160,20 @@ class ImageScores:
         }
 
 
-def _space_sums(space: ScoreSpace, prediction: Tensor, truth: Tensor, valid: Tensor) -> dict[str, Tensor]:
+def _space_sums(
+    space: ScoreSpace, prediction: Tensor, truth: Tensor, valid: Tensor, whole: Tensor
+) -> dict[str, Tensor]:
     """The sums of each tile in one space; the images are those of `scorable`, still in reflectance."""
     clips = [space.clips(prediction), space.clips(truth)]  # pixels that do not count are 0, which is never clipped
     clipped = torch.stack([c.sum(dim=(-2, -1)) for c in (clips[0] | clips[1], *clips)], dim=1)
     prediction, truth = space.apply(prediction), space.apply(truth)
-    ssim, windows = ssim_sums(prediction, truth, valid)
     return {
         "truth": masked_sum(truth, valid),
         "squared": masked_sum((prediction - truth) ** 2, valid),
         "absolute": masked_sum((prediction - truth).abs(), valid),
-        "ssim": ssim,
+        "ssim": ssim_sums(prediction, truth, whole),
         "angle": masked_sum(spectral_angle(prediction, truth), valid),
         "clipped": clipped,
-        "windows": windows,
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rsspade.cli import Command
 from rsspade.data.manifest import SPLITS, DatasetFolder
+from rsspade.memory import keep_freed_memory
 from rsspade.sources import parse_conditions
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         model = RSSpade.from_pretrained(folder)
         return make_plan(wanted, model, Origin.of(folder, model.info), dataset)
 
+    keep_freed_memory()
     accelerator = make_accelerator()
     plan = together(accelerator, prepare)
     made = generate(plan, options.out, accelerator)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rsspade.errors import RSSpadeError, RSSpadeWarning
+from rsspade.memory import keep_freed_memory
 from rsspade.options import describe_options, read_options
 
 __all__ = ["run_script"]
@@ -38,6 +39,7 @@ def run_script(
         )
         try:
             config = read_options(kind, arguments)
+            keep_freed_memory()
             return find_train()(config)
         except RSSpadeError as err:
             _say(f"{name}: {err}")
