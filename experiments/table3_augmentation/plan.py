@@ -26,7 +26,7 @@ GENERATOR: Mapping[str, Any] = {**SHARED, **MODELS["rs_spade"]}
 
 SEGMENTER: Mapping[str, Any] = {
     "model": "rs_unet", "network.base_width": 8, "network.stretch": "log", "loss.class_power": 0.5, "loss.dice": 0.5,
-    "loader.crop_size": 64, "batch_size": 8, "lr": 1e-2, "optimizer.warmup": 50, "optimizer.ema_decay": 0.98,
+    "loader.crop_size": 64, "batch_size": 8, "lr": 5e-3, "optimizer.warmup": 50, "optimizer.ema_decay": 0.98,
     "optimizer.clip_norm": 1.0,
 }  # fmt: skip
 """Of the small size; trained on crops, which are drawn anew each time, flipped and turned."""
