@@ -20,6 +20,7 @@ from experiments.speed.data import measure_prepare, measure_world, rsspade
 from experiments.speed.plan import PRESETS, Preset
 from experiments.speed.report import report, rows
 from rsspade.data.geotiff import write_bytes_atomically
+from rsspade.memory import keep_freed_memory
 
 PARTS = ("world", "prepare", "reading", "metrics", "models", "memory", "scene")
 
@@ -89,6 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     preset, parts = PRESETS[options.preset], tuple(dict.fromkeys(options.part or PARTS))
     where = use_device(options.device or preset.device)
+    keep_freed_memory()  # as the programs do whose work is measured
     path = options.out / "results.json"
     options.out.mkdir(parents=True, exist_ok=True)
     results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
