@@ -204,13 +204,14 @@ class Synthetic:
         generator: The cell.
         samples: Images per tile; 1 for the deterministic one.
         residuals: Real tiles that the generator has seen, whose residuals are laid over the images; 0 for plain ones.
-        rule: By which they are chosen, as `rsspade.synthesis.residuals` has changed: 1 left classes plain that few donors hold.
+        rule: By which they are chosen, as `rsspade.synthesis.residuals` has changed: 1 left classes plain that few donors hold,
+            2 left the seams between donors.
     """
 
     generator: Cell
     samples: int = 1
     residuals: int = 0
-    rule: int = 2
+    rule: int = 3
 
     @property
     def key(self) -> str:

@@ -5,7 +5,8 @@ Shape letters: D donors, S samples, B tiles, C bands, H W pixels (H = W).
 A generator that is to be near the truth paints the mean of what its sources leave open. Classes then stand further apart than in
 real images, roughness is gone, and a network that learns from such images learns too easy a world. Here each image
 gets the residuals (real over made, as a ratio) of other tiles, at the pixels where the classes agree: stochastic regression
-imputation (Rubin 1987), with whole patches as donors, so that texture comes along.
+imputation (Rubin 1987), with whole patches as donors, so that texture comes along;
+where two of them meet within a class, the seam is blended away.
 """
 
 import zlib
@@ -19,6 +20,7 @@ from torch import Tensor
 from rsspade.data.collate import collate_samples
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.sources import UNLABELLED
+from rsspade.synthesis.seams import NOBODY, without_seams
 
 __all__ = ["Residuals"]
 
@@ -74,17 +76,20 @@ class Residuals:
         """
         rng = np.random.default_rng([zlib.crc32(tile.encode()), seed, sample])
         laid, todo = torch.zeros_like(image), classes != UNLABELLED
+        lent = torch.full_like(classes, NOBODY, dtype=torch.int16)
         others = self.scenes != scene
         allowed = others if others.any() else self.tiles != tile
-        for _ in range(TRIED):
+        for patch in range(TRIED):
             donor = self._donor(torch.where(todo, classes, UNLABELLED), allowed, rng)
             if donor is None:
                 break
             turn = int(rng.integers(8))
             fits = todo & (_moved(self.classes[donor], turn) == classes)
             laid = torch.where(fits, _moved(self.values[donor], turn).to(laid.dtype), laid)
+            lent = torch.where(fits, patch, lent)
             todo = todo & ~fits
-        return torch.where(laid == 0, image, image.clamp(min=DARKEST) * laid.exp())
+        laid = without_seams(laid, lent, classes)
+        return torch.where(lent == NOBODY, image, image.clamp(min=DARKEST) * laid.exp())
 
     def _donor(self, wanted: Tensor, allowed: np.ndarray, rng: np.random.Generator) -> int | None:
         """One that holds much of the classes that are still wanted, with some luck; None where none holds any."""
