@@ -70,7 +70,7 @@ def _train_segmentation(config: SegmentationConfig, run: Path) -> Trained:
     from segmentation.loop import train
     from segmentation.models import Segmenter
 
-    # An epoch of few tiles is a few steps, and to save takes longer than they do.
+    # Before a save the norms are measured; where it validates, too, that is done once.
     config = dataclasses.replace(config, save_every=config.eval_every)
     _finish(train(config), run)
     model = Segmenter.from_pretrained(run / WEIGHTS["segmentation"])

@@ -5,8 +5,8 @@ Shape letters: D donors, S samples, B tiles, C bands, H W pixels (H = W).
 A generator that is to be near the truth paints the mean of what its sources leave open. Classes then stand further apart than in
 real images, roughness is gone, and a network that learns from such images learns too easy a world. Here each image
 gets the residuals (real over made, as a ratio) of other tiles, at the pixels where the classes agree: stochastic regression
-imputation (Rubin 1987), with whole patches as donors, so that texture comes along;
-where two of them meet within a class, the seam is blended away.
+imputation (Rubin 1987), with whole patches as donors, so that texture comes along; where two of them
+meet within a class, the seam is blended away.
 """
 
 import zlib
