@@ -205,13 +205,13 @@ class Synthetic:
         samples: Images per tile; 1 for the deterministic one.
         residuals: Real tiles that the generator has seen, whose residuals are laid over the images; 0 for plain ones.
         rule: By which they are chosen, as `rsspade.synthesis.residuals` has changed: 1 left classes plain that few donors hold,
-            2 left the seams between donors.
+            2 left the seams between donors, 3 laid them over images as they were made.
     """
 
     generator: Cell
     samples: int = 1
     residuals: int = 0
-    rule: int = 3
+    rule: int = 4
 
     @property
     def key(self) -> str:

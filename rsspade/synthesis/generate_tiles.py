@@ -59,11 +59,11 @@ def collect_residuals(plan: Plan, device: torch.device, one_done: Callable[[], o
         return None
     bands = [plan.donors.optical_bands.index(band) for band in plan.optical.band_names]
 
-    def paint(sample: Sample) -> Tensor:
+    def paint(sample: Sample) -> tuple[Tensor, Tensor]:
         given, valid, made = _given(plan, sample, device)
         image = plan.model(given, valid=valid, day_of_year=sample.day_of_year, sun=sample.sun)
         one_done()
-        return torch.where(made[:, None], image, torch.nan)
+        return image, made
 
     return Residuals.collect(plan.donors, plan.lenders, paint, bands, device)
 

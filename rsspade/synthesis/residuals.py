@@ -6,7 +6,8 @@ A generator that is to be near the truth paints the mean of what its sources lea
 real images, roughness is gone, and a network that learns from such images learns too easy a world. Here each image
 gets the residuals (real over made, as a ratio) of other tiles, at the pixels where the classes agree: stochastic regression
 imputation (Rubin 1987), with whole patches as donors, so that texture comes along; where two of them
-meet within a class, the seam is blended away.
+meet within a class, the seam is blended away. What was made is calibrated first, so that what it has wrong does not add to
+what is laid over it.
 """
 
 import zlib
@@ -20,6 +21,7 @@ from torch import Tensor
 from rsspade.data.collate import collate_samples
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.sources import UNLABELLED
+from rsspade.synthesis.calibration import Calibration
 from rsspade.synthesis.seams import NOBODY, without_seams
 
 __all__ = ["Residuals"]
@@ -31,25 +33,34 @@ TRIED = 64
 """How often a donor is laid over an image at most: the first gives all pixels where its class is the same, the next is chosen by what
 is left, and so on; each time turned another way."""
 
-Paint = Callable[[Sample], Tensor]
-"""A collated sample -> the deterministic images (B, C, H, W), NaN where nothing was made."""
+Paint = Callable[[Sample], tuple[Tensor, Tensor]]
+"""A collated sample -> the deterministic images (B, C, H, W), and where something was made of data (B, H, W)."""
 
 
 class Residuals:
     """The residuals of some real tiles.
 
     Args:
-        values: (D, C, H, W) logarithm of real over made; half precision will do.
+        values: (D, C, H, W) logarithm of real over expected; half precision will do.
         classes: (D, H, W) uint8 class ids, `UNLABELLED` where there is no residual.
         tiles: Names of the donors.
         scenes: Of the donors.
+        calibration: What is expected, where something was made; without it, what was made.
     """
 
-    def __init__(self, values: Tensor, classes: Tensor, tiles: Sequence[str], scenes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        values: Tensor,
+        classes: Tensor,
+        tiles: Sequence[str],
+        scenes: Sequence[str],
+        calibration: Calibration | None = None,
+    ) -> None:
         self.values = values
         self.classes = classes
         self.tiles = np.array(tiles)
         self.scenes = np.array(scenes)
+        self.calibration = calibration or Calibration()
         self._shares = np.stack([_shares(one) for one in classes])  # (D, 255)
 
     @classmethod
@@ -57,16 +68,29 @@ class Residuals:
         cls, tiles: TileDataset, positions: Sequence[int], paint: Paint, bands: Sequence[int], device: torch.device
     ) -> Self:
         """Paint real tiles and compare; one at a time, so that the last bits do not depend on a batch."""
-        values, classes = [], []
+        calibration = Calibration()
+        pairs, classes = list[tuple[Tensor, Tensor]](), list[Tensor]()
         for position in positions:
             sample = collate_samples([tiles[position]])
-            made, real = paint(sample)[0], sample.optical[0, list(bands)].to(device)
-            usable = sample.optical_valid[0].to(device) & torch.isfinite(made).all(dim=0)
-            ratio = real.clamp(min=DARKEST).log() - made.clamp(min=DARKEST).log()
-            values.append(torch.where(usable, ratio, 0.0).half())
-            classes.append(torch.where(usable, sample.sources["lulc"][0, 0].to(device), UNLABELLED))
+            images, where = paint(sample)
+            made, real = (x.clamp(min=DARKEST).log() for x in (images[0], sample.optical[0, list(bands)].to(device)))
+            usable = sample.optical_valid[0].to(device) & where[0]
+            held = torch.where(usable, sample.sources["lulc"][0, 0].to(device), UNLABELLED)
+            calibration.see(made, real, held)
+            pairs.append((made.half(), real.half()))
+            classes.append(held)
+        values = [
+            torch.where(held != UNLABELLED, real - calibration(made.float(), held), 0.0).half()
+            for (made, real), held in zip(pairs, classes, strict=True)
+        ]
         rows = [tiles.rows[n] for n in positions]
-        return cls(torch.stack(values), torch.stack(classes), [row.tile for row in rows], [row.scene for row in rows])
+        return cls(
+            torch.stack(values),
+            torch.stack(classes),
+            [row.tile for row in rows],
+            [row.scene for row in rows],
+            calibration,
+        )
 
     def lay_over(self, image: Tensor, classes: Tensor, *, tile: str, scene: str, seed: int, sample: int) -> Tensor:
         """One more image (C, H, W) of a place: the same for the same tile, seed and sample.
@@ -89,7 +113,8 @@ class Residuals:
             lent = torch.where(fits, patch, lent)
             todo = todo & ~fits
         laid = without_seams(laid, lent, classes)
-        return torch.where(lent == NOBODY, image, image.clamp(min=DARKEST) * laid.exp())
+        expected = self.calibration(image.clamp(min=DARKEST).log(), classes)
+        return torch.where(lent == NOBODY, image, (expected + laid).exp())
 
     def _donor(self, wanted: Tensor, allowed: np.ndarray, rng: np.random.Generator) -> int | None:
         """One that holds much of the classes that are still wanted, with some luck; None where none holds any."""
