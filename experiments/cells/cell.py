@@ -23,6 +23,7 @@ from experiments.cells.tiles import Tiles
 from rsspade.config import TrainingConfig
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.options import flatten, unflatten
+from rsspade.synthesis.residuals import RULE
 from segmentation.config import SegmentationConfig
 
 __all__ = ["GENERATIONS", "WEIGHTS", "Cell", "Config", "Data", "Question", "Record", "Synthetic", "World", "effective"]
@@ -204,14 +205,13 @@ class Synthetic:
         generator: The cell.
         samples: Images per tile; 1 for the deterministic one.
         residuals: Real tiles that the generator has seen, whose residuals are laid over the images; 0 for plain ones.
-        rule: By which they are chosen, as `rsspade.synthesis.residuals` has changed: 1 left classes plain that few donors hold,
-            2 left the seams between donors, 3 laid them over images as they were made.
+        rule: By which they are laid over, as `rsspade.synthesis.residuals` has it.
     """
 
     generator: Cell
     samples: int = 1
     residuals: int = 0
-    rule: int = 4
+    rule: int = RULE
 
     @property
     def key(self) -> str:

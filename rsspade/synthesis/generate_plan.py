@@ -17,6 +17,7 @@ from rsspade.errors import ConfigError, InputError, OutputError, RSSpadeWarning,
 from rsspade.models import RSSpade
 from rsspade.sources import CONDITIONS, Source, optical_source
 from rsspade.synthesis.provenance import Origin
+from rsspade.synthesis.residuals import RULE
 
 __all__ = ["ALL", "GenerateOptions", "Plan", "make_plan", "refuse_place", "warn_of_oddities"]
 
@@ -128,10 +129,11 @@ class Plan:
 
     @property
     def lent(self) -> dict[str, Any]:
-        """How many residuals are asked for and whose they are; empty where none are."""
+        """How many residuals are asked for, whose they are and how they are laid over; empty where none are."""
         if self.donors is None:
             return {}
-        return {"residuals": self.options.residuals, "donors": [self.donors.rows[n].tile for n in self.lenders]}
+        donors = [self.donors.rows[n].tile for n in self.lenders]
+        return {"residuals": self.options.residuals, "residuals_rule": RULE, "donors": donors}
 
 
 def make_plan(

@@ -24,7 +24,12 @@ from rsspade.sources import UNLABELLED
 from rsspade.synthesis.calibration import Calibration
 from rsspade.synthesis.seams import NOBODY, without_seams
 
-__all__ = ["Residuals"]
+__all__ = ["RULE", "Residuals"]
+
+RULE = 4
+"""Raised with every change after which the same donors give other images: a job begun by another rule cannot go on, and experiments
+do not mix the two. 1 left classes plain that few donors hold, 2 left the seams between donors, 3 laid residuals over
+images as they were made."""
 
 DARKEST = 1e-3
 """Reflectance below which a ratio says nothing."""
