@@ -72,7 +72,7 @@ class _Sums:
 
     def add(self, features: Tensor, real: Tensor) -> None:
         """Pixels (N, F) and (N, C)."""
-        x, y = features.double().cpu(), real.double().cpu()
+        x, y = features.cpu().double(), real.cpu().double()  # Apple's GPUs have no doubles
         self.count += len(x)
         self.x, self.y = self.x + x.sum(dim=0), self.y + y.sum(dim=0)
         self.xx, self.xy = self.xx + x.T @ x, self.xy + x.T @ y

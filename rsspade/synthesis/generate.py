@@ -85,7 +85,15 @@ def _make_all(plan: Plan, partial: Path, accelerator: Accelerator) -> None:
         bar = None
         if accelerator.is_local_main_process:
             bar = stack.enter_context(progress_bar(total=total, title="generate", unit="image"))
-        residuals = collect_residuals(plan, accelerator.device, bar.update if bar is not None else lambda: None)
+        if all(unit_file(partial, plan.row(n).tile).is_file() for batch in batches for n in batch):
+            return
+        try:
+            residuals = collect_residuals(plan, accelerator.device, bar.update if bar is not None else lambda: None)
+        except torch.OutOfMemoryError as err:
+            raise ConfigError(
+                explain("--residuals", expected="tiles whose residuals fit into the device's memory together", found=str(len(plan.lenders)),
+                        fix="Ask for fewer, in another --out.")
+            ) from err  # fmt: skip
         for batch in batches:
             try:
                 make_batch(plan, partial, batch, accelerator.device, residuals)

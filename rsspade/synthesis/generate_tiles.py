@@ -23,6 +23,7 @@ from rsspade.data.torch_dataset import Sample
 from rsspade.errors import InputError, explain
 from rsspade.jobs import unit_file
 from rsspade.metrics import DISPLAY, ImageScores, SampleScores, pairwise_distance
+from rsspade.models.seen import Seen
 from rsspade.sources import Source
 from rsspade.synthesis.generate_plan import Plan
 from rsspade.synthesis.residuals import Residuals
@@ -65,7 +66,11 @@ def collect_residuals(plan: Plan, device: torch.device, one_done: Callable[[], o
         one_done()
         return image, made
 
-    return Residuals.collect(plan.donors, plan.lenders, paint, bands, device)
+    asked, plan.model.seen = plan.model.seen, Seen(plan.model.info.training)
+    try:  # whether donors lie within what training held says nothing of the tiles that are asked for
+        return Residuals.collect(plan.donors, plan.lenders, paint, bands, device)
+    finally:
+        plan.model.seen = asked
 
 
 def make_batch(

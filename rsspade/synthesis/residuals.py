@@ -26,10 +26,10 @@ from rsspade.synthesis.seams import NOBODY, without_seams
 
 __all__ = ["RULE", "Residuals"]
 
-RULE = 4
+RULE = 5
 """Raised with every change after which the same donors give other images: a job begun by another rule cannot go on, and experiments
 do not mix the two. 1 left classes plain that few donors hold, 2 left the seams between donors, 3 laid residuals over
-images as they were made."""
+images as they were made, 4 laid donors down in their own place only, so that rare classes stayed plain where donors are few."""
 
 DARKEST = 1e-3
 """Reflectance below which a ratio says nothing."""
@@ -37,6 +37,10 @@ DARKEST = 1e-3
 TRIED = 64
 """How often a donor is laid over an image at most: the first gives all pixels where its class is the same, the next is chosen by what
 is left, and so on; each time turned another way."""
+
+IN_PLACE = 4
+"""Of these tries, how many lay a tile over a tile; from then on it is moved, so that a pixel that has no residual yet meets one of its
+class."""
 
 Paint = Callable[[Sample], tuple[Tensor, Tensor]]
 """A collated sample -> the deterministic images (B, C, H, W), and where something was made of data (B, H, W)."""
@@ -73,35 +77,28 @@ class Residuals:
         cls, tiles: TileDataset, positions: Sequence[int], paint: Paint, bands: Sequence[int], device: torch.device
     ) -> Self:
         """Paint real tiles and compare; one at a time, so that the last bits do not depend on a batch."""
-        calibration = Calibration()
-        pairs, classes = list[tuple[Tensor, Tensor]](), list[Tensor]()
-        for position in positions:
+        calibration, count = Calibration(), len(positions)
+        _, height, width = tiles[positions[0]].optical.shape
+        made = torch.empty((count, len(bands), height, width), dtype=torch.half, device=device)
+        values, classes = torch.empty_like(made), torch.empty((count, height, width), dtype=torch.uint8, device=device)
+        for n, position in enumerate(positions):
             sample = collate_samples([tiles[position]])
             images, where = paint(sample)
-            made, real = (x.clamp(min=DARKEST).log() for x in (images[0], sample.optical[0, list(bands)].to(device)))
+            given, real = (x.clamp(min=DARKEST).log() for x in (images[0], sample.optical[0, list(bands)].to(device)))
             usable = sample.optical_valid[0].to(device) & where[0]
-            held = torch.where(usable, sample.sources["lulc"][0, 0].to(device), UNLABELLED)
-            calibration.see(made, real, held)
-            pairs.append((made.half(), real.half()))
-            classes.append(held)
-        values = [
-            torch.where(held != UNLABELLED, real - calibration(made.float(), held), 0.0).half()
-            for (made, real), held in zip(pairs, classes, strict=True)
-        ]
+            classes[n] = torch.where(usable, sample.sources["lulc"][0, 0].to(device), UNLABELLED)
+            calibration.see(given, real, classes[n])
+            made[n], values[n] = given, real
+        for n, held in enumerate(classes):
+            values[n] = torch.where(held != UNLABELLED, values[n] - calibration(made[n].float(), held), 0.0)
         rows = [tiles.rows[n] for n in positions]
-        return cls(
-            torch.stack(values),
-            torch.stack(classes),
-            [row.tile for row in rows],
-            [row.scene for row in rows],
-            calibration,
-        )
+        return cls(values, classes, [row.tile for row in rows], [row.scene for row in rows], calibration)
 
     def lay_over(self, image: Tensor, classes: Tensor, *, tile: str, scene: str, seed: int, sample: int) -> Tensor:
         """One more image (C, H, W) of a place: the same for the same tile, seed and sample.
 
         No tile lends to itself, nor to its own scene where there are others: its own residual would make it the real image.
-        Pixels without a class, or of one that no donor in reach holds, stay as they are.
+        Pixels without a class stay as they are; those of a class that no donor in reach holds get no residual.
         """
         rng = np.random.default_rng([zlib.crc32(tile.encode()), seed, sample])
         laid, todo = torch.zeros_like(image), classes != UNLABELLED
@@ -113,13 +110,17 @@ class Residuals:
             if donor is None:
                 break
             turn = int(rng.integers(8))
-            fits = todo & (_moved(self.classes[donor], turn) == classes)
-            laid = torch.where(fits, _moved(self.values[donor], turn).to(laid.dtype), laid)
+            held, values = _turned(self.classes[donor], turn), _turned(self.values[donor], turn)
+            if patch >= IN_PLACE:
+                way = _meeting(held, torch.where(todo, classes, UNLABELLED), rng)
+                held, values = _shifted(held, way, UNLABELLED), _shifted(values, way, 0)
+            fits = todo & (held == classes)
+            laid = torch.where(fits, values.to(laid.dtype), laid)
             lent = torch.where(fits, patch, lent)
             todo = todo & ~fits
         laid = without_seams(laid, lent, classes)
         expected = self.calibration(image.clamp(min=DARKEST).log(), classes)
-        return torch.where(lent == NOBODY, image, (expected + laid).exp())
+        return torch.where(classes == UNLABELLED, image, (expected + laid).exp())
 
     def _donor(self, wanted: Tensor, allowed: np.ndarray, rng: np.random.Generator) -> int | None:
         """One that holds much of the classes that are still wanted, with some luck; None where none holds any."""
@@ -136,7 +137,31 @@ def _shares(classes: Tensor) -> np.ndarray:
     return counts.cpu().numpy() / classes.numel()
 
 
-def _moved(x: Tensor, turn: int) -> Tensor:
+def _turned(x: Tensor, turn: int) -> Tensor:
     """One of the eight ways to lay a square down."""
     x = torch.rot90(x, turn % 4, (-2, -1))
     return x.flip(-1) if turn >= 4 else x
+
+
+def _meeting(held: Tensor, wanted: Tensor, rng: np.random.Generator) -> tuple[int, int]:
+    """How to move a donor's classes (H, W), so that one of its pixels meets one of its class that is wanted; they share a class."""
+    there = torch.zeros(256, dtype=torch.bool, device=held.device)
+    there[held[held != UNLABELLED].long()] = True
+    place = _any_pixel(there[wanted.long()], rng)
+    own = _any_pixel(held == wanted[place], rng)
+    return place[0] - own[0], place[1] - own[1]
+
+
+def _any_pixel(mask: Tensor, rng: np.random.Generator) -> tuple[int, int]:
+    row, column = torch.nonzero(mask)[int(rng.integers(int(mask.sum())))].tolist()
+    return row, column
+
+
+def _shifted(x: Tensor, way: tuple[int, int], empty: float) -> Tensor:
+    """Moved (down, right) within its frame; what comes in from outside is empty."""
+    (height, width), (down, right) = x.shape[-2:], way
+    moved = torch.full_like(x, empty)
+    moved[..., max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = x[
+        ..., max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
+    ]
+    return moved

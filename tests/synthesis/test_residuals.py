@@ -10,9 +10,10 @@ from generate_runs import generate, images, pixels, save_run, tags
 from rsspade.data.check import check_dataset
 from rsspade.data.manifest import DatasetFolder
 from rsspade.sources import UNLABELLED
-from rsspade.synthesis.residuals import Residuals
+from rsspade.synthesis.residuals import RULE, Residuals
 
 SIDE = 16
+INTERRUPTED = 130
 
 
 def lenders(*marks, scenes=None, classes=None):
@@ -50,6 +51,32 @@ def test_a_class_that_one_donor_of_many_holds_is_not_left_plain():
     mine[:3, :3] = 6
     for sample in range(10):
         assert laid(several, mine, sample=sample)[:3, :3].min() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_class_gets_its_residual_wherever_a_donor_holds_it():
+    classes = torch.zeros((2, SIDE, SIDE), dtype=torch.uint8)
+    classes[1, 2:6, 9:14] = 6  # no turn brings it to the middle
+    mine = torch.zeros((SIDE, SIDE), dtype=torch.uint8)
+    mine[6:10, 6:10] = 6
+    marks = torch.where(classes == 6, 0.5, -0.5)[:, None].half()
+    several = Residuals(marks, classes, ["t0", "t1"], ["s0", "s1"])
+    for sample in range(5):
+        torch.testing.assert_close(
+            laid(several, mine, sample=sample), torch.where(mine == 6, 0.5, -0.5), atol=1e-3, rtol=0
+        )
+
+
+def test_what_is_moved_keeps_what_lies_side_by_side():
+    values = torch.arange(float(SIDE * SIDE)).reshape(1, 1, SIDE, SIDE) / 1000
+    classes = torch.full((1, SIDE, SIDE), 3, dtype=torch.uint8)
+    classes[0, :4, :4] = 6
+    mine = torch.full((SIDE, SIDE), UNLABELLED, dtype=torch.uint8)
+    mine[6:10, 6:10] = 6
+    found = laid(Residuals(values.half(), classes, ["t0"], ["s0"]), mine)[6:10, 6:10]
+    steps = {
+        round(abs(one), 3) for one in (*found.diff(dim=0).flatten().tolist(), *found.diff(dim=1).flatten().tolist())
+    }
+    assert max(steps) <= 0.0165  # of neighbours in the donor; blended, where several patches were needed
 
 
 def test_no_tile_lends_to_itself_nor_to_its_scene_where_there_are_others():
@@ -119,6 +146,7 @@ def test_the_dataset_is_whole_and_says_whose_residuals_it_holds(varied, data):
     said = json.loads((varied.path / "dataset.json").read_text())["made_by"]["arguments"]
     train = {row.tile for row in data.in_split("train")}
     assert said["residuals"] == len(said["donors"]) == 4
+    assert said["residuals_rule"] == RULE
     assert set(said["donors"]) <= train - {"s0_0_0"}
     told = [tags(path) for path in (varied.path / "S2").iterdir()]
     assert {(one["parent_split"], one["residuals"]) for one in told} == {("train", "4")}
@@ -130,6 +158,32 @@ def test_the_same_bytes_in_any_batch(run, data, varied, tmp_path):
     assert generate(run, data.path, tmp_path / "ones", "--residuals", 4, "--samples", 2, "--batch-size", 1) == 0
     for path in sorted((varied.path / "S2").iterdir()):
         np.testing.assert_allclose(pixels(tmp_path / "ones" / "S2" / path.name), pixels(path), atol=2.1e-4)
+
+
+def test_a_job_that_another_rule_began_does_not_go_on(run, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("rsspade.synthesis.generate.DatasetFolder.write", interrupt)
+    assert generate(run, data.path, tmp_path / "out", "--residuals", 4) == INTERRUPTED
+    monkeypatch.undo()
+    monkeypatch.setattr("rsspade.synthesis.generate_plan.RULE", RULE + 1)
+    assert generate(run, data.path, tmp_path / "out", "--residuals", 4) == 2
+    assert "residuals_rule" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert generate(run, data.path, tmp_path / "out", "--residuals", 4) == 0
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_donors_do_not_count_among_what_the_model_is_asked_for(data, tmp_path, monkeypatch):
+    save_run(tmp_path / "run", training={"seen": {"dem": {"elevation": [0.0, 16.0], "slope": [0.0, 30.0]}}})
+    counted = []
+    monkeypatch.setattr("rsspade.models.seen.Seen.gather", lambda seen, _: counted.append(seen))
+    assert generate(tmp_path / "run", data.path, tmp_path / "plain", "--split", "test") == 0
+    assert generate(tmp_path / "run", data.path, tmp_path / "varied", "--split", "test", "--residuals", 4) == 0
+    plain, varied = (seen.sentences() for seen in counted)
+    assert plain
+    assert varied == plain
 
 
 def test_without_land_cover_or_real_images_there_is_one_line(run, make_dataset, tmp_path, capsys):
