@@ -32,6 +32,7 @@ from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.readers import PublicReader, convert
 from rsspade.errors import InputError, explain
+from rsspade.synthesis.residuals import RULE
 
 __all__ = ["Request", "Workshop"]
 
@@ -98,6 +99,13 @@ class Workshop:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_dir():
+                if (
+                    synthetic.residuals and synthetic.rule != RULE
+                ):  # another program's code would give other images the same name
+                    raise SystemExit(
+                        f"{path}: expected residuals by rule {synthetic.rule}, this code lays them over by rule {RULE}. Run the commit that "
+                        "asked for them, or ask anew."
+                    )
                 weights = self.generator(cell)
                 make_synthetic(
                     weights, self.dataset(cell.world.whole), path, samples=synthetic.samples,
@@ -150,7 +158,10 @@ class Workshop:
 
     def run_all(self, requests: Sequence[Request]) -> list[Record]:
         """As `run`, where each cell is asked its own questions."""
-        unique = list({cell.key: (cell, questions) for cell, questions in requests}.values())
+        asked = dict[str, list[Question]]()
+        for cell, questions in requests:
+            asked.setdefault(cell.key, []).extend(questions)
+        unique = [(cell, tuple(dict.fromkeys(asked[key]))) for key, cell in {c.key: c for c, _ in requests}.items()]
         todo = [request for request in unique if self.finished(*request) is None]
         for world in {cell.world for cell, _ in todo} | {q.world for _, asked in todo for q in asked if q.world}:
             self.dataset(world)

@@ -27,6 +27,8 @@ Answer = Callable[[DatasetFolder, Question], dict[str, Any]]
 IMAGE_SCORES = (
     "psnr", "ssim", "sam_rad", "mae", "rmse", "ergas", "reflectance", "per_band", "per_class", "clipped", "tiles",
 )  # fmt: skip
+_CHECKPOINTS = "checkpoints"
+"""In a run folder as long as its training has not come to its end."""
 TILE_SCORES = ("psnr", "ssim", "sam_rad")
 MAP_SCORES = ("miou", "accuracy", "kappa", "mpa", "mf1", "fwiou", "per_class", "pixels", "tiles", "split_sha256")
 """What is kept of an evaluation."""
@@ -41,8 +43,10 @@ class Trained:
 
 
 def is_trained(cell: Cell, run: Path) -> bool:
-    """Whether the weights are there; a forest is grown anew whenever it is asked, an answer has none."""
-    return cell.trains not in WEIGHTS or (run / WEIGHTS[cell.trains]).is_dir()
+    """Whether the weights of the last step are there; a forest is grown anew whenever it is asked, an answer has none."""
+    if cell.trains not in WEIGHTS:
+        return True
+    return (run / WEIGHTS[cell.trains]).is_dir() and not (run / _CHECKPOINTS).exists()
 
 
 def train(cell: Cell, config: Config) -> Trained:
@@ -80,7 +84,7 @@ def _train_segmentation(config: SegmentationConfig, run: Path) -> Trained:
 def _finish(code: int, run: Path) -> None:
     if code != 0:
         raise SystemExit(code)
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)  # the weights stay
+    shutil.rmtree(run / _CHECKPOINTS, ignore_errors=True)  # the weights stay
 
 
 def _count(network: nn.Module) -> int:

@@ -3,7 +3,8 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 from filelock import FileLock
@@ -30,7 +31,8 @@ def work_on(workshop: "Workshop", cell: Cell, questions: Sequence[Question]) -> 
             # The scores of an earlier record stay: they are of a training with the same options.
             scores = {} if record is None else record.scores
             record = dataclasses.replace(_train(workshop, cell), scores=scores)
-        _score(workshop, record, questions).write(path)
+            record.write(path)  # whoever is interrupted while it is scored need not train it again
+        _score(workshop, record, questions, path)
 
 
 def _train(workshop: "Workshop", cell: Cell) -> Record:
@@ -55,16 +57,16 @@ def _train(workshop: "Workshop", cell: Cell) -> Record:
     )
 
 
-def _score(workshop: "Workshop", record: Record, questions: Sequence[Question]) -> Record:
-    """Answer the questions that the record does not answer yet."""
+def _score(workshop: "Workshop", record: Record, questions: Sequence[Question], path: Path) -> None:
+    """Answer the questions that the record does not answer yet, and keep each answer."""
     asked = [question for question in questions if str(question) not in record.scores]
     if not asked:
-        return record
+        return
     cell = record.cell
     answer = trainings.answerer(
         cell, workshop.dataset(cell.world), workshop.folder(cell) / "run", Accelerator(cpu=True)
     )
-    scores: dict[str, Any] = dict(record.scores)
     for question in asked:
-        scores[str(question)] = answer(DatasetFolder.open(workshop.dataset(question.world or cell.world)), question)
-    return dataclasses.replace(record, scores=scores)
+        found = answer(DatasetFolder.open(workshop.dataset(question.world or cell.world)), question)
+        record = dataclasses.replace(record, scores={**record.scores, str(question): found})
+        record.write(path)

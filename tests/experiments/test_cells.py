@@ -17,8 +17,10 @@ from experiments.cells.results import write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.statistics import detectable_difference, holm, mean_and_spread, paired_difference
 from experiments.cells.tables import difference, table
+from experiments.cells.trainings import is_trained
 from rsspade.data.manifest import DatasetFolder
 from rsspade.evaluation import evaluate_baselines
+from rsspade.synthesis.residuals import RULE
 from segmentation.labels import open_tiles
 from segmentation.mixing import refuse_synthetic_set
 from segmentation.parts import Data
@@ -69,6 +71,30 @@ def test_another_question_scores_the_weights_that_are_there(workshop, record, mo
     (again,) = workshop.run([TINY], [VAL, TEST])
     assert again.scores[str(VAL)] == record.scores[str(VAL)]
     assert str(TEST) in again.scores
+
+
+def test_the_same_cell_asked_twice_answers_both_questions(workshop, record):
+    third = Question("val", ("s1",))
+    first, second = workshop.run_all([(TINY, [VAL]), (TINY, [third])])
+    assert first == second
+    assert {str(VAL), str(third)} <= first.scores.keys()
+
+
+def test_who_is_interrupted_while_it_is_scored_is_not_trained_again(workshop, tmp_path, monkeypatch):
+    here = Workshop(tmp_path, workers=0)
+    (tmp_path / "worlds").mkdir()
+    (tmp_path / "worlds" / TINY.world.name).symlink_to(workshop.dataset(TINY.world))
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.cells.work.trainings.answerer", lambda *_: interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            here.run([TINY], [VAL])
+    monkeypatch.setattr("experiments.cells.work._train", lambda *_: pytest.fail("the cell was trained again"))
+    (found,) = here.run([TINY], [VAL])
+    assert found.scores[str(VAL)]["psnr"] > 5
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_cell_in_a_process_of_its_own_gives_the_same_scores(workshop, record, tmp_path):
@@ -168,6 +194,11 @@ def test_images_by_another_rule_of_residuals_are_another_cell():
     assert Cell.from_json(content).key not in (mixed.key, SEGMENTER.key)
 
 
+def test_images_by_another_rule_than_this_code_has_are_not_made(workshop):
+    with pytest.raises(SystemExit, match=f"rule 1, this code lays them over by rule {RULE}"):
+        workshop.synthetic(Synthetic(HALF, residuals=4, rule=1))
+
+
 @pytest.fixture(scope="module")
 def segmented(workshop):
     (found,) = workshop.run([SEGMENTER], [MAPS])
@@ -211,6 +242,15 @@ def test_a_generator_that_is_known_by_its_record_alone_is_trained_for_its_images
     elsewhere.synthetic(SEGMENTER.synthetic)
     assert elsewhere.weights(HALF).is_dir()
     assert Record.read(elsewhere.folder(HALF) / "record.json").scores == known.scores
+
+
+def test_a_network_whose_training_was_interrupted_is_not_scored_as_finished(workshop, segmented, tmp_path):
+    run = tmp_path / "run"
+    (run / "model_last").mkdir(parents=True)
+    assert is_trained(SEGMENTER, run)
+    (run / "checkpoints" / "step_00000015").mkdir(parents=True)
+    assert not is_trained(SEGMENTER, run)
+    assert is_trained(SEGMENTER, workshop.folder(SEGMENTER) / "run")
 
 
 def test_a_forest_is_a_cell_too(workshop):
