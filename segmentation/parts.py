@@ -1,5 +1,7 @@
 """What a segmentation run is built of: tiles, labels, the network and its optimizer."""
 
+import hashlib
+import json
 import os
 import warnings
 from dataclasses import dataclass
@@ -87,7 +89,8 @@ class Data:
         seed = config.seed if config.labels_seed is None else config.labels_seed
         self.real = usable[chosen_tiles([tiles.rows[n] for n in usable], config.labels, seed, by=config.labels_by)]
         self.scheme, self.optical_bands = tiles.scheme, tiles.optical_bands
-        self.class_pixels = tiles.packed.class_counts[tiles.numbers[self.real]][:, :-1].sum(axis=0)
+        labels = tiles.packed.class_counts[tiles.numbers[self.real]]
+        self.class_pixels, self._labels, self._images = labels[:, :-1].sum(axis=0), _digest(labels.tolist()), ""
         self._refuse_single_class()
         made, families = None, []
         if config.synthetic is not None:
@@ -95,6 +98,7 @@ class Data:
             refuse_synthetic_set(self.folder, folder)
             # Another seed: a tile would be cropped and turned as its parent, and each label be seen twice.
             made = open_tiles(folder, "train", config.sources, **{**training, "seed": config.seed + _SYNTHETIC_SEED})
+            self._images = _digest([folder.info.made_by.get(key) for key in ("generator", "arguments")])
             families = _families(
                 made, {tiles.rows[n].tile for n in self.real} if config.parents == "labelled" else None
             )
@@ -161,8 +165,12 @@ class Data:
         return {
             "split_sha256": str(self.folder.info.split.get("sha256", "")), "name": self.folder.info.name,
             "tiles": len(self.real), "synthetic_tiles": self.num_synthetic_tiles,
-            "synthetic_per_epoch": self.order.num_synthetic,
+            "synthetic_per_epoch": self.order.num_synthetic, "labels": self._labels, "synthetic_images": self._images,
         }  # fmt: skip
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def with_unseen_classes(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:

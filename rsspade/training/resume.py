@@ -18,6 +18,10 @@ def begins_anew(folder: RunFolder, config: RunOptions) -> bool:
     return config.resume_from is None and not (config.resume and find_checkpoints(folder.checkpoints))
 
 
+_ALWAYS_TOLD = ("split_sha256", "name", "tiles")
+"""What checkpoints of all versions say of their data."""
+
+
 def find_state(folder: RunFolder, config: RunOptions, data: Mapping[str, Any]) -> Checkpoint | None:
     """The checkpoint to go on from; None where the run begins.
 
@@ -51,9 +55,13 @@ def _ours(found: Checkpoint, config: RunOptions, data: Mapping[str, Any]) -> Che
             explain(found.path, expected="a checkpoint of this run", found=f"one with another --{name}",
                     fix="Repeat the options it was made with, or choose another --out.")
         )  # fmt: skip
-    if found.state.get("data") != dict(data):
+    held = found.state.get("data")
+    told = held if isinstance(held, Mapping) else {}
+    # What older checkpoints did not tell yet cannot be held against them.
+    others = [key for key, value in data.items() if (key in told or key in _ALWAYS_TOLD) and told.get(key) != value]
+    if others:
         raise InputError(
-            explain(found.path, expected="a checkpoint of this dataset and split", found="one of another",
+            explain(found.path, expected="a checkpoint of this dataset and split", found=f"one of another ({others[0].replace('_', ' ')})",
                     fix="Name the dataset that the run began with, or choose another --out.")
         )  # fmt: skip
     return found

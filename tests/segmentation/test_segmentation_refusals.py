@@ -116,6 +116,39 @@ def test_another_run_is_not_continued(capsys, dataset, synthetic, tmp_path):
     assert "one of another" in refusal(capsys, arguments(dataset, run, synthetic=synthetic, **again))
 
 
+def test_a_run_does_not_go_on_with_images_of_another_generator(capsys, dataset, synthetic, tmp_path):
+    run, options = tmp_path / "run", {"steps": 2, "save_every": 1}
+    assert train.main(arguments(dataset, run, synthetic=synthetic, **options)) == 0
+    last, first = find_checkpoints(run / "checkpoints")
+    shutil.rmtree(last)
+    made_by = DatasetFolder.open(synthetic).info.made_by
+    made_by = {**made_by, "generator": {**made_by["generator"], "weights_sha256": "1" * 64}}
+    other = write_synthetic(dataset, tmp_path / "other", samples=3, made_by=made_by)
+    capsys.readouterr()
+    again = {**options, "resume": "true"}
+    assert "found one of another (synthetic images)" in refusal(
+        capsys, arguments(dataset, run, synthetic=other, **again)
+    )
+    state = json.loads((first / "state.json").read_text())
+    del state["data"]["synthetic_images"], state["data"]["labels"]  # as older versions left it
+    (first / "state.json").write_text(json.dumps(state))
+    assert train.main(arguments(dataset, run, synthetic=synthetic, **again)) == 0
+    assert "going on after step 1" in capsys.readouterr().out
+
+
+def test_a_run_does_not_go_on_with_other_labels(capsys, dataset, tmp_path):
+    run, mine = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(dataset, mine)
+    assert train.main(arguments(mine, run, steps=1)) == 0
+    folder = DatasetFolder.open(mine)
+    tile = mine / "LULC" / f"{folder.in_split('train')[0].tile}.tif"
+    with rasterio.open(tile, "r+") as src:
+        labels = src.read(1)
+        src.write(np.where(labels == labels[0, 0], 255, labels), 1)
+    capsys.readouterr()
+    assert "found one of another (labels)" in refusal(capsys, arguments(mine, run, steps=1, resume="true"))
+
+
 def test_a_run_from_before_an_option_of_the_network_goes_on_with_what_it_had(capsys, dataset, tmp_path):
     run, options = tmp_path / "run", {"steps": 2, "save_every": 1}
     assert train.main(arguments(dataset, run, network__leak=0, **options)) == 0
