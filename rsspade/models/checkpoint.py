@@ -21,7 +21,7 @@ from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.models.card import model_card
 from rsspade.models.config import build_generator
 from rsspade.models.embedding import grid_size
-from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
+from rsspade.models.folder import FolderKind, find_files, load_network, read_config, write_folder
 from rsspade.models.info import GeneratorInfo, unreadable
 from rsspade.models.noise import NoiseField
 from rsspade.models.seen import Seen
@@ -228,8 +228,7 @@ class RSSpade(nn.Module):
         """
         config, weights = find_files(name, revision, _KIND)
         info = GeneratorInfo.from_json(read_config(config, _KIND), config)
-        network = build_generator(info.architecture)
-        load_weights(network, weights, _KIND)
+        network = load_network(lambda: build_generator(info.architecture), weights, _KIND)
         return cls(network, info).to(device).eval()
 
     def push_to_hub(self, name: str, *, private: bool = False, token: str | None = None) -> None:

@@ -12,8 +12,9 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as pack_tensors
@@ -21,7 +22,9 @@ from torch import nn
 
 from rsspade.errors import InputError, OutputError, explain
 
-__all__ = ["CONFIG", "WEIGHTS", "FolderKind", "find_files", "load_weights", "read_config", "write_folder"]
+__all__ = ["CONFIG", "WEIGHTS", "FolderKind", "find_files", "load_network", "read_config", "write_folder"]
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -85,13 +88,42 @@ def read_config(path: Path, kind: FolderKind) -> str:
     return _read(path, _MAX_CONFIG_BYTES, kind).decode(errors="replace")
 
 
-def load_weights(network: nn.Module, path: Path, kind: FolderKind) -> None:
-    """Put stored weights into a network that was built from the description beside them."""
+def load_network(build: Callable[[], _Network], path: Path, kind: FolderKind) -> _Network:
+    """The network that the description beside stored weights asks for, with these weights.
+
+    It is built without memory first: a description of a few lines may ask for more than the machine has.
+    """
+    expected_weights = "the weights of the network that config.json describes"
     try:
-        network.load_state_dict(parse_tensors(_read(path, _MAX_WEIGHT_BYTES, kind)))
-    except (SafetensorError, RuntimeError) as err:
-        found = " ".join(str(err).split())[:200]
-        raise kind.refusal(path, "the weights of the network that config.json describes", found) from err
+        tensors = parse_tensors(_read(path, _MAX_WEIGHT_BYTES, kind))
+    except SafetensorError as err:
+        raise kind.refusal(path, expected_weights, " ".join(str(err).split())[:200]) from err
+    wanted = _shapes(build)
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            told = " instead of ".join(
+                "none" if shape is None else "×".join(map(str, shape)) or "one number"
+                for shape in (found.get(name), wanted.get(name))
+            )
+            raise kind.refusal(path, expected_weights, f"{name}: {told}")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise kind.refusal(path, "numbers", f"NaN or infinity in {name}: the training diverged")
+    network = build()
+    network.load_state_dict(tensors)
+    return network
+
+
+def _shapes(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    try:
+        with torch.device("meta"):
+            network = build()
+    except (
+        RuntimeError
+    ):  # a library's network that reads its own numbers as it is built; its size follows from its name
+        network = build()
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def _read(path: Path, highest: int, kind: FolderKind) -> bytes:

@@ -14,7 +14,7 @@ from rsspade import __version__
 from rsspade.channels import Scaling, encode
 from rsspade.errors import InputError, explain
 from rsspade.landcover import Scheme, scheme_named
-from rsspade.models.folder import FolderKind, find_files, load_weights, read_config, write_folder
+from rsspade.models.folder import FolderKind, find_files, load_network, read_config, write_folder
 from segmentation.models.config import SegmenterConfig, build_segmenter
 from segmentation.models.contract import SegmentationNetwork
 
@@ -165,8 +165,7 @@ class Segmenter(nn.Module):
         """Load a network from a folder, a run folder, or by its name on the Hub; in eval mode."""
         config, weights = find_files(name, revision, _KIND)
         info = SegmenterInfo.from_json(read_config(config, _KIND), config)
-        network = build_segmenter(info.architecture)
-        load_weights(network, weights, _KIND)
+        network = load_network(lambda: build_segmenter(info.architecture), weights, _KIND)
         return cls(network, info).to(device).eval()
 
 

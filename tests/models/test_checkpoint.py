@@ -1,10 +1,12 @@
 """The folder of a generator: it says what it is, and what it does not say it refuses."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rsspade.channels import num_channels
 from rsspade.errors import InputError
@@ -149,6 +151,22 @@ def test_weights_of_another_network_are_refused(folder):
     content = json.loads((folder / "config.json").read_text())
     change(folder / "config.json", architecture=content["architecture"] | {"base_width": 8})
     with pytest.raises(InputError, match=r"expected the weights of the network that config\.json describes"):
+        RSSpade.from_pretrained(folder)
+
+
+def test_a_description_of_a_network_larger_than_any_memory_is_refused_before_it_is_built(folder):
+    content = json.loads((folder / "config.json").read_text())
+    change(folder / "config.json", architecture=content["architecture"] | {"base_width": 2**20})
+    with pytest.raises(InputError, match=r"found .*: [0-9×]+ instead of [0-9×]+"):
+        RSSpade.from_pretrained(folder)
+
+
+def test_weights_that_are_no_numbers_are_refused(folder):
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("weight"))
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(InputError, match=f"NaN or infinity in {re.escape(name)}: the training diverged"):
         RSSpade.from_pretrained(folder)
 
 
