@@ -27,6 +27,9 @@ __all__ = ["FillInput", "fill_rows", "plan_fill"]
 
 _BLOCK = 16 * LATTICE
 
+_BELOW_ZERO = -0.1
+"""Reflectance after correction for the atmosphere may be slightly negative; the same offset as in products from 2022 on."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FillInput:
@@ -85,22 +88,33 @@ def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> F
             )
         )
     refuse_empty([sample(cover, [1])], [mask], "a cloud mask")
+    optical = OpticalInput(
+        mosaic=fitted(optical.mosaic, grid), radiometry=optical.radiometry, scl=None, date=optical.date
+    )
     return FillInput(
-        optical=OpticalInput(
-            mosaic=fitted(optical.mosaic, grid), radiometry=optical.radiometry, scl=None, date=optical.date
-        ),
-        mask=cover, index=1, grid=grid, encoding=_encoding_of(optical), date=optical.date,
+        optical=optical,
+        mask=cover, index=1, grid=grid, encoding=_encoding_of(optical, grid), date=optical.date,
     )  # fmt: skip
 
 
-def _encoding_of(optical: OpticalInput) -> Encoding:
-    """That of the file's numbers where ours can be the same; else, such as for floating point, the plain one."""
+def _encoding_of(optical: OpticalInput, grid: Grid) -> Encoding:
+    """That of the file's numbers where ours can be the same; else, such as for floating point, the plain one, if it holds all values."""
     part = optical.mosaic.parts[0]
     how = optical.radiometry[str(part.file.path)]
     scale, offset = part.file.scales[part.indexes[0] - 1], part.file.offsets[part.indexes[0] - 1]
     if how.scale == 1 and abs(scale - SCALE) < 1e-9 * SCALE:
         return Encoding(offset)
-    return Encoding(how.offset * SCALE if how.scale == 1 / SCALE else 0.0)
+    if how.scale == 1 / SCALE:
+        return Encoding(how.offset * SCALE)
+    return Encoding(_BELOW_ZERO if _holds_negative_values(optical, grid) else 0.0)
+
+
+def _holds_negative_values(optical: OpticalInput, grid: Grid) -> bool:
+    for first in range(0, grid.height, _BLOCK):
+        image = read_optical(optical, grid.window(first, 0, min(_BLOCK, grid.height - first), grid.width))
+        if (image < -SCALE / 2).any():
+            return True
+    return False
 
 
 def fill_rows(folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, num_bands: int) -> RowFile:
