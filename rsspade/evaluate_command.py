@@ -10,7 +10,7 @@ from typing import Any
 
 from rsspade.cli import Command
 from rsspade.data.geotiff import write_bytes_atomically
-from rsspade.data.manifest import SPLITS, DatasetFolder
+from rsspade.data.manifest import SPLITS, DatasetFolder, of_another_split
 from rsspade.errors import ConfigError, OutputError, explain
 from rsspade.jobs import disk_errors
 from rsspade.memory import keep_freed_memory
@@ -83,7 +83,7 @@ def _table(summary: Mapping[str, Any]) -> str:
     rows = {title: summary} | {BASELINES[name]: scores for name, scores in summary["baselines"].items()}
     width = max(map(len, rows))
     head = f"{summary['dataset']}, {summary['split']}: {summary['tiles']} tiles; reflectance clipped to 0 … 0.4, peak 1"
-    lines = [head, " " * width + "".join(f"{column:>10}" for column in _COLUMNS)]
+    lines = [head, *of_another_split(summary), " " * width + "".join(f"{column:>10}" for column in _COLUMNS)]
     for name, scores in rows.items():
         lines.append(f"{name:<{width}}" + "".join(f"{_shown(scores[column]):>10}" for column in _COLUMNS))
     return "\n".join([*lines, *_variety_lines(summary), *_class_lines(summary)])

@@ -11,7 +11,7 @@ import numpy as np
 
 from rsspade.cli import Command, run_command
 from rsspade.data.geotiff import write_bytes_atomically
-from rsspade.data.manifest import SPLITS, DatasetFolder
+from rsspade.data.manifest import SPLITS, DatasetFolder, of_another_split
 from rsspade.errors import ConfigError, InputError, OutputError, explain
 from rsspade.jobs import disk_errors, progress_bar
 from rsspade.memory import keep_freed_memory
@@ -131,7 +131,13 @@ def _table(found: Mapping[str, Any]) -> str:
     overall = "   ".join(f"{name} {_shown(found[name])}" for name in _OVERALL)
     columns = ("iou", "pa", "ua", "f1")
     width = max(map(len, found["per_class"]))
-    lines = [head, overall, "", f"{'class':<{width}}{'share':>8}" + "".join(f"{c:>8}" for c in columns)]
+    lines = [
+        head,
+        *of_another_split(found),
+        overall,
+        "",
+        f"{'class':<{width}}{'share':>8}" + "".join(f"{c:>8}" for c in columns),
+    ]
     for name, entry in sorted(found["per_class"].items(), key=lambda item: -item[1]["pixels"]):
         share = f"{entry['pixels'] / max(found['pixels'], 1):.1%}"
         lines.append(f"{name:<{width}}{share:>8}" + "".join(f"{_shown(entry[c]):>8}" for c in columns))

@@ -126,8 +126,15 @@ def draw_map(
         _write_cog(partial / out.name, rows, grid, scheme, {"model": model.info.architecture.model})
 
 
+def _seen(sources: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Where there is an image; for a network that sees none, any source. Elevation is everywhere, and alone draws no map."""
+    if "s2" in sources:
+        return np.asarray(np.isfinite(sources["s2"]).all(axis=0))
+    return np.asarray(np.any([np.isfinite(values).all(axis=0) for values in sources.values()], axis=0))
+
+
 def tile_predictor(model: Segmenter, inputs: MapInputs) -> Callable[[Tile], np.ndarray | None]:
-    """A function for `blend_tiles`: tile -> probabilities (K, h, w) and behind them where any source holds a value."""
+    """A function for `blend_tiles`: tile -> probabilities (K, h, w) and behind them where there is something to draw a map of."""
     reader = BlockReader(inputs)
     device = next(model.parameters()).device
 
@@ -135,7 +142,7 @@ def tile_predictor(model: Segmenter, inputs: MapInputs) -> Callable[[Tile], np.n
         height = min(tile.height, inputs.grid.height - tile.row)
         width = min(tile.width, inputs.grid.width - tile.column)
         sources = reader.read(tile.row, tile.column, height, width)
-        valid = np.any([np.isfinite(values).all(axis=0) for values in sources.values()], axis=0)
+        valid = _seen(sources)
         if not valid.any():
             return None
         missing = ((0, tile.height - height), (0, tile.width - width))  # only where a tile reaches beyond the scene

@@ -17,7 +17,7 @@ from rasterio.transform import Affine
 from rsspade.channels import num_channels
 from rsspade.cli import main
 from rsspade.data.geotiff import write_tile
-from rsspade.data.manifest import DatasetFolder
+from rsspade.data.manifest import DatasetFolder, of_another_split
 from rsspade.data.torch_dataset import TileDataset
 from rsspade.evaluation import evaluate_baselines
 from rsspade.landcover import scheme_named
@@ -129,6 +129,13 @@ def test_the_batch_size_changes_no_score(run, data, tmp_path):
     one, many = (scores(run, data, tmp_path, "--split", "train", "--batch-size", n) for n in ("1", "3"))
     assert one["psnr"] == pytest.approx(many["psnr"], abs=1e-4)
     assert one["sam_rad"] == pytest.approx(many["sam_rad"], abs=1e-5)
+
+
+def test_scores_on_another_split_than_that_of_the_training_say_so():
+    assert of_another_split({"trained_split_sha256": "a" * 64, "split_sha256": "a" * 64}) == []
+    assert of_another_split({"trained_split_sha256": "", "split_sha256": "a" * 64}) == []
+    (line,) = of_another_split({"trained_split_sha256": "b" * 64, "split_sha256": "a" * 64})
+    assert line.startswith("trained on another split (bbbbbbbbbbbb…)")
 
 
 def test_each_class_has_scores_and_spectra_of_its_own(run, data, tmp_path, capsys):

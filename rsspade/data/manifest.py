@@ -9,7 +9,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from rsspade.sources import Source, source_named
 from rsspade.sun import sun_over
 
 __all__ = [
-    "FORMAT_VERSION", "SPLITS", "DatasetFolder", "DatasetInfo", "TileRow", "describe_source", "safe_name", "split_sha256",
+    "FORMAT_VERSION", "SPLITS", "DatasetFolder", "DatasetInfo", "TileRow", "describe_source", "of_another_split", "safe_name",
+    "split_sha256",
 ]  # fmt: skip
 
 SPLITS = ("train", "val", "test")
@@ -125,6 +126,16 @@ COLUMNS = tuple(f.name for f in fields(TileRow))
 def split_sha256(rows: Iterable[TileRow]) -> str:
     """SHA-256 of the sorted lines `tile,split`, joined by newlines: the identity of a split."""
     return hashlib.sha256("\n".join(sorted(f"{r.tile},{r.split}" for r in rows)).encode()).hexdigest()
+
+
+def of_another_split(scores: Mapping[str, Any]) -> list[str]:
+    """A line to print beside scores of a dataset whose split is not the one that the model was trained on; else none."""
+    trained, own = scores["trained_split_sha256"], scores["split_sha256"]
+    if not trained or trained == own:
+        return []
+    return [
+        f"trained on another split ({trained[:12]}…): where these are tiles of the same places, some may be tiles that it was trained on"
+    ]
 
 
 class DatasetFolder:

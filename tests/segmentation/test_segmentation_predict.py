@@ -6,6 +6,7 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
+from rsspade.channels import num_channels
 from rsspade.landcover import scheme_named
 from segmentation import predict
 from segmentation.models import Segmenter, SegmenterConfig, SegmenterInfo, build_segmenter
@@ -65,6 +66,24 @@ def test_one_tile_is_what_the_network_says_and_many_say_nearly_the_same(run, sce
             ids = drawn.read(1)
         known = ids != 255
         assert (ids == whole)[known].mean() > least
+
+
+def test_where_there_is_no_image_elevation_alone_draws_no_map(scene, tmp_path):
+    torch.manual_seed(0)
+    config = SegmenterConfig(sources={"s2": 4, "dem": num_channels("dem")}, num_classes=9, base_width=2, depth=2)
+    info = SegmenterInfo(
+        architecture=config, bands={"s2": BANDS, "dem": ("elevation", "slope")}, landcover_scheme="dynamic_world",
+        pixel_size_m=10.0,
+    )  # fmt: skip
+    Segmenter(build_segmenter(config), info).save_pretrained(tmp_path / "both")
+    with rasterio.open(scene) as image:
+        missing = np.isnan(image.read(1))
+        profile = image.profile | {"count": 1, "nodata": None}
+    with rasterio.open(tmp_path / "dem.tif", "w", **profile) as out:
+        out.write(np.linspace(100, 900, missing.size, dtype=np.float32).reshape(1, *missing.shape))
+    assert draw(tmp_path / "both", scene, tmp_path / "map.tif", "--dem", str(tmp_path / "dem.tif")) == 0
+    with rasterio.open(tmp_path / "map.tif") as drawn:
+        assert np.array_equal(drawn.read(1) == 255, missing)
 
 
 @pytest.mark.parametrize(
