@@ -70,7 +70,7 @@ class MixedOrder:
     ) -> None:
         self.num_real = num_real
         self.families = [list(family) for family in families]
-        self.num_synthetic = round(ratio * num_real) if families else 0
+        self.num_synthetic = max(round(ratio * num_real), 1) if families and ratio > 0 else 0
         self.seed = seed
         self.until = until
         self.epoch = 0

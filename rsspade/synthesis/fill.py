@@ -180,7 +180,7 @@ def _fitted_image(
         for end, first, length in ((grid.height, row, height), (grid.width, column, width))
     )
     image, clear = fill.read(grid.window(top, left, bottom - top, right - left))
-    painted = fill.encoding.decode(synthetic.read(top, bottom)[: len(image), :, left:right])
+    painted = fill.encoding.decode(synthetic.read(top, bottom, slice(left, right))[: len(image)])
     painted += fit.predict(painted)
     difference = image - painted
     missing = ((0, -clear.shape[0] % LATTICE), (0, -clear.shape[1] % LATTICE))

@@ -49,11 +49,11 @@ class RowFile:
         self.rows += rows.shape[1]
         write_bytes_atomically(self._unit, json.dumps({"rows": self.rows}).encode())
 
-    def read(self, first: int, last: int) -> np.ndarray:
-        """Rows `first` to `last` (that one not) as (bands, rows, width)."""
-        bands, width = self.bands, self._width
-        values = np.fromfile(self.path, _DTYPE, (last - first) * bands * width, offset=first * self._row_bytes)
-        return values.reshape(last - first, bands, width).swapaxes(0, 1)
+    def read(self, first: int, last: int, columns: slice = slice(None)) -> np.ndarray:
+        """Rows `first` to `last` (that one not) as (bands, rows, width); of these columns alone."""
+        shape = (last - first, self.bands, self._width)
+        held = np.memmap(self.path, _DTYPE, "r", offset=first * self._row_bytes, shape=shape)
+        return np.array(held[:, :, columns].swapaxes(0, 1))
 
     def finish(self) -> Path:
         """Write the header; returns the file as GDAL opens it."""

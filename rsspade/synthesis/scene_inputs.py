@@ -40,7 +40,7 @@ class SceneInputs:
         grid: Of the result.
         radar: Its files, None where there are none.
         landcover: Its files.
-        elevation: Its files; heights, or all four bands of a dataset's DEM (see `_plan_terrain`).
+        elevation: Its files; heights, or all four bands of a dataset's DEM (see `with_terrain`).
         scheme: Of the land-cover files.
         model_scheme: Of the network.
     """
@@ -204,7 +204,6 @@ def grid_of_first(mosaics: Mapping[str, Mosaic], model_pixel: float) -> Grid:
 
 def refuse_elsewhere(mosaics: Mapping[str, Mosaic], grid: Grid) -> None:
     """Refuse sources that do not touch the scene."""
-    """Refuse a source that does not lie where the scene is."""
     for name, mosaic in mosaics.items():
         own = outline(mosaic, grid.crs)
         if not np.isfinite(own).all() or intersect(grid.bounds, own) is None:
