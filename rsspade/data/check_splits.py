@@ -55,7 +55,7 @@ class SplitCheck:
         found = [Finding(level=Level.OK, check="split.sizes", text=text, numbers=dict(counts))]
         empty = [s for s in SPLITS if not counts[s]]
         if self._is_synthetic:
-            text = "every tile is synthetic: to be used beside the real dataset, whose splits it keeps"
+            text = f"every tile is synthetic{_lent(self._dataset)}: to be used beside the real dataset, whose splits it keeps"
             found.append(Finding(level=Level.NOTE, check="split.all_synthetic", text=text))
         elif empty:
             fix = "Add scenes, or prepare with --split-mode block."
@@ -176,6 +176,14 @@ def parent_of(dataset: DatasetFolder) -> dict[str, Any]:
     made_by: Any = dataset.info.made_by
     found = made_by.get("parent") if isinstance(made_by, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def _lent(dataset: DatasetFolder) -> str:
+    """Whose residuals lie over the images of a synthetic dataset; empty where none do."""
+    made_by: Any = dataset.info.made_by
+    arguments = made_by.get("arguments") if isinstance(made_by, dict) else None
+    donors = arguments.get("donors") if isinstance(arguments, dict) else None
+    return f", with residuals of {len(donors)} real training tiles" if isinstance(donors, list) and donors else ""
 
 
 def _brief(value: object) -> str:

@@ -143,6 +143,7 @@ def test_images_of_a_generator_that_knows_nothing_come_near_real_ones_by_class(r
 def test_the_dataset_is_whole_and_says_whose_residuals_it_holds(varied, data):
     report = check_dataset(varied.path)
     assert not report.failed, report.to_text()
+    assert "every tile is synthetic, with residuals of 4 real training tiles" in report.to_text()
     said = json.loads((varied.path / "dataset.json").read_text())["made_by"]["arguments"]
     train = {row.tile for row in data.in_split("train")}
     assert said["residuals"] == len(said["donors"]) == 4
