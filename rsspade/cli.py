@@ -6,8 +6,6 @@ that `rsspade --help` answers at once.
 
 import argparse
 import contextlib
-import os
-import select
 import signal
 import sys
 import threading
@@ -18,6 +16,7 @@ from typing import NoReturn, TextIO
 
 from rsspade import __version__
 from rsspade.errors import RSSpadeError, RSSpadeWarning
+from rsspade.pipes import while_somebody_reads
 
 __all__ = ["Command", "main", "run_command"]
 
@@ -159,11 +158,7 @@ def run_command(name: str, command: Command, arguments: Sequence[str]) -> int:
         warnings.simplefilter("default", RSSpadeWarning)
         warnings.showwarning = _show_warning
         try:
-            return _run(command, options)
-        except BrokenPipeError:
-            if _somebody_reads():
-                raise  # another pipe broke, such as that of a worker
-            return _reader_gone()
+            return while_somebody_reads(lambda: command.run(options))
         except RSSpadeError as err:
             print(f"{name}: {_one_line(err)}", file=sys.stderr)
             return 2
@@ -194,30 +189,6 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _run(command: Command, options: argparse.Namespace) -> int:
-    code = command.run(options)
-    sys.stdout.flush()  # here, where a reader that has gone is noticed, and not when the program ends
-    return code
-
-
-def _somebody_reads() -> bool:
-    """Whether the other end of standard output is open; taken to be closed where the system cannot tell."""
-    if not hasattr(select, "poll"):
-        return False
-    poll = select.poll()
-    try:
-        poll.register(sys.stdout.fileno(), 0)
-    except (OSError, ValueError):  # not a file of the system: its pipe cannot have broken
-        return True
-    return not any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _reader_gone() -> int:
-    """Who reads our output has seen enough, as in `rsspade check DATASET | head`: no word about it, and no success."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
-    return 128 + 13  # as a shell tells of SIGPIPE
 
 
 def _one_line(err: BaseException) -> str:

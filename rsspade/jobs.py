@@ -128,7 +128,7 @@ def _refuse_existing(out: Path, expected: str) -> None:
         found = "a file"
     else:
         return
-    raise OutputError(explain(out, expected=expected, found=found, fix="Choose another --out, or remove it first."))
+    raise OutputError(explain(out, expected=expected, found=found, fix="Choose another place, or remove it first."))
 
 
 def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:

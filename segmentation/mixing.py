@@ -124,7 +124,7 @@ def refuse_synthetic_tiles(folder: DatasetFolder) -> None:
     if found:
         raise InputError(
             explain(f"--data {folder.path}", expected="real tiles", found=f"{found} synthetic ones",
-                    fix="Hand synthetic tiles over as --synthetic.")
+                    fix="Name the real dataset; to train on synthetic tiles beside it, hand them over as --synthetic.")
         )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def assign_splits(
         if empty:
             warnings.warn(
                 f"{len(groups)} separate scenes do not fill three splits: {' and '.join(empty)} stays empty. "
-                "Add scenes, or pass --split-mode block.",
+                "Add scenes, or prepare with --split-mode block.",
                 RSSpadeWarning, stacklevel=2,
             )  # fmt: skip
         return {r.tile: split_of[r.scene] for r in rows}, "whole scenes; scenes that overlap on the ground count as one"

@@ -27,6 +27,9 @@ __all__ = ["FillInput", "fill_rows", "plan_fill"]
 
 _BLOCK = 16 * LATTICE
 
+_SHOWN = 6
+"""Values of a mask that an error names."""
+
 _BELOW_ZERO = -0.1
 """Reflectance after correction for the atmosphere may be slightly negative; the same offset as in products from 2022 on."""
 
@@ -42,6 +45,7 @@ class FillInput:
         grid: Of both.
         encoding: Of the result: the image's own numbers, where they are reflectance × 10000 plus an offset.
         date: Of the image.
+        filled: Share of the pixels that the mask marks.
     """
 
     optical: OpticalInput
@@ -50,6 +54,7 @@ class FillInput:
     grid: Grid
     encoding: Encoding
     date: str
+    filled: float
 
     def read(self, window: Grid) -> tuple[np.ndarray, np.ndarray]:
         """Reflectance (bands, H, W), and where it is clear and known (H, W)."""
@@ -94,7 +99,23 @@ def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> F
     return FillInput(
         optical=optical,
         mask=cover, index=1, grid=grid, encoding=_encoding_of(optical, grid), date=optical.date,
+        filled=_marked_share(cover, mask),
     )  # fmt: skip
+
+
+def _marked_share(cover: RasterFile, mask: Path) -> float:
+    """Refuses a mask without a clear pixel: mostly one of classes, none of which is 0."""
+    clear, seen = 0, set[int]()
+    for first in range(0, cover.height, _BLOCK):
+        part = read_bands(cover, [1], window=((first, min(first + _BLOCK, cover.height)), (0, cover.width)))[0]
+        clear += int((part == 0).sum())
+        seen.update(int(value) for value in np.unique(part[np.isfinite(part)])[:_SHOWN])
+    if not clear:
+        raise InputError(
+            explain(f"--mask {mask}", expected="0 where the image is clear", found=f"no 0, but {', '.join(map(str, sorted(seen)[:_SHOWN]))}",
+                    fix="Make a mask of it: in a Sentinel-2 scene classification (SCL) 4, 5, 6, 7 and 11 are clear.")
+        )  # fmt: skip
+    return 1 - clear / (cover.height * cover.width)
 
 
 def _encoding_of(optical: OpticalInput, grid: Grid) -> Encoding:

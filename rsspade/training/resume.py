@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from rsspade.errors import InputError, RSSpadeWarning, explain
+from rsspade.errors import ConfigError, InputError, RSSpadeWarning, explain
 from rsspade.training.contract import RunOptions, Trained
 from rsspade.training.record import Meter
 from rsspade.training.run_folder import RunFolder, changed_option, flatten_mapping
@@ -30,6 +30,12 @@ def find_state(folder: RunFolder, config: RunOptions, data: Mapping[str, Any]) -
     """
     if config.resume_from is not None:
         chosen = folder.checkpoints / config.resume_from.rstrip("/").rpartition("/")[2]
+        there = [path.name for path in find_checkpoints(folder.checkpoints)]
+        if chosen.name not in there:
+            raise ConfigError(
+                explain("--resume_from", expected=f"one of {', '.join(there)}" if there else f"a checkpoint in {folder.checkpoints}",
+                        found=config.resume_from if there else "none", fix="Name one of them, or pass --resume for the newest." if there else "Leave it out.")
+            )  # fmt: skip
         return _ours(read_checkpoint(chosen), config, data)
     if not config.resume:
         return None

@@ -9,6 +9,7 @@ from typing import TypeVar
 from rsspade.errors import RSSpadeError, RSSpadeWarning
 from rsspade.memory import keep_freed_memory
 from rsspade.options import describe_options, read_options
+from rsspade.pipes import while_somebody_reads
 
 __all__ = ["run_script"]
 
@@ -29,8 +30,7 @@ def run_script(
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or "--help" in arguments or "-h" in arguments:
-        print(usage + describe_options(kind))
-        return 0 if arguments else 2
+        return while_somebody_reads(lambda: _show(usage + describe_options(kind), 0 if arguments else 2))
     with warnings.catch_warnings():
         warnings.simplefilter("default", RSSpadeWarning)
         show = warnings.showwarning
@@ -40,13 +40,18 @@ def run_script(
         try:
             config = read_options(kind, arguments)
             keep_freed_memory()
-            return find_train()(config)
+            return while_somebody_reads(lambda: find_train()(config))
         except RSSpadeError as err:
             _say(f"{name}: {err}")
             return 2
         except KeyboardInterrupt:
             _say(f"{name}: interrupted.")
             return 130
+
+
+def _show(text: str, code: int) -> int:
+    print(text)
+    return code
 
 
 def _say(line: str) -> None:

@@ -92,6 +92,19 @@ def test_shadows_and_unknown_pixels_are_filled_too_and_have_a_spread(tmp_path, l
     assert (made[:4, ~clear] != expected[:, ~clear]).any(axis=0).mean() > 0.9
 
 
+def test_a_mask_of_classes_is_refused_and_the_filled_share_is_told(tmp_path, land, run, capsys):
+    image, mask = first(land, "S2_CLOUDY"), first(land, "CLOUD")
+    classes = rewritten(mask, tmp_path / "scl.tif", lambda v: np.where(v == 0, 4, 9).astype(np.uint8), nodata=None)
+    assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", classes) == 2
+    told = capsys.readouterr().err
+    assert "expected 0 where the image is clear, found no 0, but 4, 9." in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "a.tif").exists()
+    assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", mask) == 0
+    share = (read(mask)[0] != 0).mean()
+    assert f"{1 - share:.1%} of the pixels kept from {Path(image).name}, {share:.1%} filled" in capsys.readouterr().out
+
+
 def test_pixels_without_any_source_stay_empty_unless_they_are_clear(tmp_path, land, run):
     hole = np.zeros((TILE, TILE), bool)
     hole[30:60, 20:90] = True

@@ -237,6 +237,13 @@ def test_a_checkpoint_asked_for_by_name_is_taken_or_refused(dataset, broken_off,
     assert main([*words, "--resume_from", before.name]) == 0
 
 
+def test_a_checkpoint_that_is_not_there_is_told_from_those_that_are(dataset, broken_off, tmp_path, capsys):
+    newest, before = (path.name for path in find_checkpoints(broken_off / "checkpoints"))
+    words = arguments(dataset, broken_off, steps=5, save_every=1)
+    told = refusal(capsys, [*words, "--resume_from", "5"])
+    assert f"--resume_from: expected one of {newest}, {before}, found 5. Name one of them" in told
+
+
 def test_where_no_checkpoint_is_whole_nothing_is_begun_anew(dataset, broken_off, capsys):
     for path in find_checkpoints(broken_off / "checkpoints"):
         truncate(path / "generator.safetensors")
