@@ -214,7 +214,7 @@ class TrainingConfig:
         eval_every: Steps between two validations; there is always one at the end.
         save_every: Steps between two checkpoints; there is always one at the end.
         resume: Continue the last good checkpoint of the run folder, if there is one.
-        resume_from: Continue this checkpoint of the run folder and no other.
+        resume_from: Continue this folder of the run's `checkpoints/`, such as step_00000400, and no other.
         init_from: Begin with the generator of this run or generator folder, all else fresh; it must be the same network.
         source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept; season and sun,
             where they are told, are hidden as often.

@@ -161,7 +161,7 @@ class SegmentationConfig:
         save_every: Steps between two checkpoints; 0 for an epoch, or as many as make 100 steps. There is always one at the end.
         patience: Stop after so many validations without a better mIoU; none for never.
         resume: Continue the last good checkpoint of the run folder, if there is one.
-        resume_from: Continue this checkpoint of the run folder and no other.
+        resume_from: Continue this folder of the run's `checkpoints/`, such as step_00000400, and no other.
         accumulate: Micro-batches per step, where a batch does not fit into memory.
         precision: Of the arithmetic; weights are always fp32.
         channels_last: Keep images channels-last in memory, usually faster.

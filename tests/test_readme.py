@@ -12,6 +12,7 @@ from rsspade.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECORDS = sorted((ROOT / "experiments").glob("*/*.md"))
 
 
 def test_the_python_in_the_readme_runs(tmp_path, make_dataset, monkeypatch):
@@ -25,13 +26,25 @@ def test_the_python_in_the_readme_runs(tmp_path, make_dataset, monkeypatch):
     assert scope["batch"].optical.shape == (4, 4, 64, 64)
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [*TEXTS, *RECORDS], ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_command_and_file_named_exists(path):
     text = path.read_text()
     used = set(re.findall(r"(?:^\s*|`|\$ |&& )rsspade ([a-z]+)", text, re.MULTILINE))
     assert used <= set(COMMANDS)
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert [link for link in links if not (path.parent / link).exists()] == []
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert [file for file, _, _ in links if not (path.parent / file).exists()] == []
+    assert [
+        f"{file}#{place}"
+        for file, _, place in links
+        if place and place not in places(path.parent / file if file else path)
+    ] == []
+
+
+def places(path):
+    """What links into a text may name: its headings, as GitHub and most others write them; a folder's are those of its README."""
+    text = (path / "README.md" if path.is_dir() else path).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.name)

@@ -28,7 +28,8 @@ A path is a file or folder of yours; exit codes are 0 for success, 1 where `rssp
 mistake on the command line or in the data, told in one line.
 """
 
-_CONFIG = """The options may stand in a YAML file too, nested by their dots: `--config FILE.yaml`; the command line wins.
+_CONFIG = """The options may stand in a YAML file too, nested by their dots: `--config FILE.yaml`; the command line wins. Switches
+take `true` or `false`; without a value, `true`.
 """
 
 _SCRIPTS: dict[str, tuple[type[Any], str, str]] = {

@@ -222,6 +222,12 @@ def warn_of_oddities(plan: Plan) -> None:
             f"{plan.skipped} of {len(plan.tiles)} tiles hold none of {', '.join(plan.sources)} and are left out.",
             RSSpadeWarning, stacklevel=2,
         )  # fmt: skip
+    begun, own = plan.model.info.split_sha256, str(plan.dataset.info.split.get("sha256", ""))
+    if begun and begun != own:
+        warnings.warn(
+            f"the run was trained on another split than that of {plan.dataset.path}: segmentation.train will not take these images beside it.",
+            RSSpadeWarning, stacklevel=2,
+        )  # fmt: skip
     trained, here = plan.model.info.pixel_size_m, plan.dataset.info.pixel_size
     if trained is not None and abs(trained - here) > 0.01 * trained:
         warnings.warn(
