@@ -1,7 +1,5 @@
 """What a segmentation run is built of: tiles, labels, the network and its optimizer."""
 
-import hashlib
-import json
 import os
 import warnings
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from rsspade.errors import ConfigError, InputError, RSSpadeWarning, explain
 from rsspade.landcover import Scheme
 from rsspade.training.batches import Share
 from rsspade.training.ema import Average
+from rsspade.training.resume import digest
 from rsspade.training.steps import make_optimizer
 from segmentation.config import NetworkOptions, SegmentationConfig
 from segmentation.labels import chosen_tiles, label_indices, labelled_tiles, open_tiles
@@ -90,7 +89,7 @@ class Data:
         self.real = usable[chosen_tiles([tiles.rows[n] for n in usable], config.labels, seed, by=config.labels_by)]
         self.scheme, self.optical_bands = tiles.scheme, tiles.optical_bands
         labels = tiles.packed.class_counts[tiles.numbers[self.real]]
-        self.class_pixels, self._labels, self._images = labels[:, :-1].sum(axis=0), _digest(labels.tolist()), ""
+        self.class_pixels, self._labels, self._images = labels[:, :-1].sum(axis=0), digest(labels.tolist()), ""
         self._refuse_single_class()
         made, families = None, []
         if config.synthetic is not None:
@@ -98,7 +97,7 @@ class Data:
             refuse_synthetic_set(self.folder, folder)
             # Another seed: a tile would be cropped and turned as its parent, and each label be seen twice.
             made = open_tiles(folder, "train", config.sources, **{**training, "seed": config.seed + _SYNTHETIC_SEED})
-            self._images = _digest([folder.info.made_by.get(key) for key in ("generator", "arguments")])
+            self._images = digest([folder.info.made_by.get(key) for key in ("generator", "arguments")])
             families = _families(
                 made, {tiles.rows[n].tile for n in self.real} if config.parents == "labelled" else None
             )
@@ -167,10 +166,6 @@ class Data:
             "tiles": len(self.real), "synthetic_tiles": self.num_synthetic_tiles,
             "synthetic_per_epoch": self.order.num_synthetic, "labels": self._labels, "synthetic_images": self._images,
         }  # fmt: skip
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def with_unseen_classes(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ from rsspade.models.checkpoint import GeneratorInfo
 from rsspade.training.batches import Share
 from rsspade.training.contract import RunOptions
 from rsspade.training.ema import Average
+from rsspade.training.resume import digest
 from rsspade.training.run_folder import RunFolder
 from rsspade.training.start import Start
 from rsspade.training.steps import make_optimizer
@@ -153,6 +154,7 @@ class Data:
             "split_sha256": str(self.folder.info.split.get("sha256", "")),
             "name": self.folder.info.name,
             "tiles": len(self.train),
+            "labels": digest(self.train.packed.class_counts[self.train.numbers].tolist()),
         }
 
 

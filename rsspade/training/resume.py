@@ -1,5 +1,7 @@
 """Going on: which checkpoint, whether it is this run's, and how everything gets back into place."""
 
+import hashlib
+import json
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +12,7 @@ from rsspade.training.record import Meter
 from rsspade.training.run_folder import RunFolder, changed_option, flatten_mapping
 from rsspade.training.state import Checkpoint, find_checkpoints, load_optimizer, read_checkpoint
 
-__all__ = ["begins_anew", "find_state", "restore"]
+__all__ = ["begins_anew", "digest", "find_state", "restore"]
 
 
 def begins_anew(folder: RunFolder, config: RunOptions) -> bool:
@@ -20,6 +22,11 @@ def begins_anew(folder: RunFolder, config: RunOptions) -> bool:
 
 _ALWAYS_TOLD = ("split_sha256", "name", "tiles")
 """What checkpoints of all versions say of their data."""
+
+
+def digest(content: object) -> str:
+    """A short name of what JSON can hold; with it a checkpoint tells other labels or images from its own."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def find_state(folder: RunFolder, config: RunOptions, data: Mapping[str, Any]) -> Checkpoint | None:

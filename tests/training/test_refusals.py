@@ -5,7 +5,9 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import rasterio
 import torch
 import yaml
 from accelerate.state import AcceleratorState
@@ -13,6 +15,7 @@ from safetensors.torch import save
 from tiny_runs import PLAIN, arguments
 
 from rsspade.config import TrainingConfig
+from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import ConfigError
 from rsspade.options import describe_options, flatten, read_options, to_yaml
 from rsspade.training.__main__ import main
@@ -258,6 +261,18 @@ def test_a_checkpoint_of_another_dataset_is_refused(dataset, broken_off, capsys)
         path.write_text(json.dumps(state))
     words = arguments(dataset, broken_off, steps=5, save_every=1, resume="true")
     assert "expected a checkpoint of this dataset and split, found one of another" in refusal(capsys, words)
+
+
+def test_a_run_does_not_go_on_with_other_labels(dataset, broken_off, tmp_path, capsys):
+    mine = tmp_path / "data"
+    shutil.copytree(dataset, mine)
+    tile = DatasetFolder.open(mine).in_split("train")[0].tile
+    with rasterio.open(mine / "LULC" / f"{tile}.tif", "r+") as src:
+        labels = src.read(1)
+        src.write(np.where(labels == labels[0, 0], 255, labels), 1)
+    words = arguments(mine, broken_off, steps=5, save_every=1, resume="true")
+    assert "found one of another (labels)" in refusal(capsys, words)
+    assert main(arguments(dataset, broken_off, steps=5, save_every=1, resume="true")) == 0
 
 
 def test_a_checkpoint_of_another_run_is_refused(dataset, broken_off, tmp_path, capsys):
