@@ -99,9 +99,8 @@ class Workshop:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_dir():
-                if (
-                    synthetic.residuals and synthetic.rule != RULE
-                ):  # another program's code would give other images the same name
+                # Other images would get the name of those that were asked for, perhaps by a program that began with other code.
+                if synthetic.residuals and synthetic.rule != RULE:
                     raise SystemExit(
                         f"{path}: expected residuals by rule {synthetic.rule}, this code lays them over by rule {RULE}. Run the commit that "
                         "asked for them, or ask anew."

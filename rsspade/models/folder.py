@@ -119,9 +119,8 @@ def _shapes(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
     try:
         with torch.device("meta"):
             network = build()
-    except (
-        RuntimeError
-    ):  # a library's network that reads its own numbers as it is built; its size follows from its name
+    except RuntimeError:
+        # A library's network may read its own numbers as it is built; its size follows from its name, so that it cannot be made huge.
         network = build()
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 

@@ -104,7 +104,7 @@ def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> F
 
 
 def _marked_share(cover: RasterFile, mask: Path) -> float:
-    """Refuses a mask without a clear pixel: mostly one of classes, none of which is 0."""
+    """How much is to be filled; a mask without a clear pixel is refused, since it mostly is one of classes, none of which is 0."""
     clear, seen = 0, set[int]()
     for first in range(0, cover.height, _BLOCK):
         part = read_bands(cover, [1], window=((first, min(first + _BLOCK, cover.height)), (0, cover.width)))[0]

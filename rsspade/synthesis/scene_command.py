@@ -116,12 +116,9 @@ def _run(options: argparse.Namespace) -> int:
     size = (
         f"{inputs.grid.width}×{inputs.grid.height} px of {inputs.grid.pixel_size:g} m from {', '.join(inputs.sources)}"
     )
-    kept = (
-        ""
-        if fill is None
-        else f", {1 - fill.filled:.1%} of the pixels kept from {options.fill.name}, {fill.filled:.1%} filled"
-    )
-    print(f"Wrote {options.out}: {size}{kept}")
+    if fill is not None:
+        size += f", {1 - fill.filled:.1%} of the pixels kept from {options.fill.name}, {fill.filled:.1%} filled"
+    print(f"Wrote {options.out}: {size}")
     return 0
 
 
