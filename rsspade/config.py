@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from rsspade.errors import ConfigError, explain
-from rsspade.sources import CONDITIONS, parse_conditions
+from rsspade.sources import CONDITIONS, parse_conditions, parse_subsets
 
 __all__ = [
     "SAME_RUN",
@@ -218,6 +218,8 @@ class TrainingConfig:
         init_from: Begin with the generator of this run or generator folder, all else fresh; it must be the same network.
         source_dropout: Share of samples in which a source is hidden, each source by itself, one always kept; season and sun,
             where they are told, are hidden as often.
+        subsets: Which sources samples show, and in what proportion, such as s1+lulc+dem:3,s1:1; source_dropout hides season
+            and sun alone then.
         validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
         sun: Tell the model where the sun stood: as recorded, else as on Sentinel-2's passage over the tile that day.
@@ -254,6 +256,7 @@ class TrainingConfig:
     resume_from: str | None = None
     init_from: str | None = None
     source_dropout: float = 0.25
+    subsets: tuple[str, ...] | None = None
     validate_subsets: bool = False
     season: bool = False
     sun: bool = False
@@ -282,6 +285,7 @@ class TrainingConfig:
             raise _impossible("--lr", "a number above 0", f"{self.lr:g}", "Correct the value.")
         if not 0 <= self.source_dropout < 1:
             raise _impossible("--source_dropout", "0 ≤ value < 1", f"{self.source_dropout:g}", "Correct the value.")
+        parse_subsets(self.subsets or (), self.sources)
         if self.batch_size % self.accumulate:
             raise _impossible(
                 "--accumulate",

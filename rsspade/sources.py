@@ -4,7 +4,7 @@ Everything outside `rsspade.channels` works in these physical units: reflectance
 class ids. A source is one folder of a dataset; its bands are known by name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,14 @@ from rsspade.errors import InputError, explain
 
 __all__ = [
     "CLOUD", "CONDITIONS", "DEM", "LULC", "OPTICAL", "ORACLE", "S1", "S2", "S2_CLOUDY", "SOURCES",
-    "Band", "Source", "optical_band", "optical_source", "parse_conditions", "parse_optical_bands", "source_named",
+    "Band", "Source", "optical_band", "optical_source", "parse_conditions", "parse_optical_bands",
+    "parse_subsets", "source_named",
 ]  # fmt: skip
 
 UNLABELLED = 255
 """The class id of a pixel without a label, in every scheme."""
+
+_LARGEST_WEIGHT = 1e6
 
 CLOUD_CLASSES = {0: "clear", 1: "cloud", 2: "shadow", 255: "unknown"}
 
@@ -192,3 +195,36 @@ def parse_conditions(text: str) -> tuple[str, ...]:
             )
         )
     return tuple(name for name in CONDITIONS if name in asked)
+
+
+def parse_subsets(texts: Sequence[str], sources: Sequence[str]) -> dict[tuple[str, ...], float]:
+    """Read subsets of `sources` with their shares, such as `s1+dem:2`; without a number each counts 1.
+
+    Returns:
+        Subset, in the order of `sources` -> share; shares add up to 1.
+    """
+    weights: dict[tuple[str, ...], float] = {}
+    for text in texts:
+        names, colon, number = text.partition(":")
+        asked = [name.strip().lower() for name in names.split("+")]
+        weight = _weight(number) if colon else 1.0
+        subset = tuple(name for name in sources if name in asked)
+        if len(subset) != len(asked) or subset in weights or weight is None:
+            raise InputError(
+                explain(
+                    "--subsets",
+                    expected=f"different subsets of {', '.join(sources)} such as {'+'.join(sources)}:3, numbers above 0",
+                    found=repr(text),
+                    fix="Join sources by +, put a number behind a colon.",
+                )
+            )
+        weights[subset] = weight
+    return {subset: weight / sum(weights.values()) for subset, weight in weights.items()}
+
+
+def _weight(text: str) -> float | None:
+    try:
+        weight = float(text)
+    except ValueError:
+        return None
+    return weight if 0 < weight <= _LARGEST_WEIGHT else None

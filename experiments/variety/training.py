@@ -86,7 +86,7 @@ def train(arm: str, data: DatasetFolder, *, num_steps: int, crop: int, width: in
 def _batches(tiles: TileDataset, num_steps: int, seed: int) -> Iterator[Batch]:
     sampler = StepSampler(TileSampler(len(tiles), seed=seed), Share(batch_size=_BATCH), first=0, last=num_steps)
     for step, sample in enumerate(make_loader(tiles, sampler, workers=0, pin=False)):
-        hidden = hidden_sources(step, batch_size=_BATCH, num_sources=len(tiles.sources), seed=seed, share=0.25)
+        hidden = hidden_sources(step, batch_size=_BATCH, sources=tiles.sources, seed=seed, share=0.25)
         yield to_device(sample, _CPU, sources=tiles.sources, scaling=Scaling(), scheme=tiles.scheme, hidden=hidden)
 
 

@@ -6,8 +6,9 @@ out at the end of one, and processes and micro-batches take equal shares of ever
 before the others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -133,13 +134,25 @@ def seed_step(seed: int, step: int, part: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, step, part]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def hidden_sources(step: int, *, batch_size: int, num_sources: int, seed: int, share: float) -> np.ndarray:
-    """Which sources are hidden in which samples of a step: (batch_size, sources) bool.
+def hidden_sources(
+    step: int,
+    *,
+    batch_size: int,
+    sources: Sequence[str],
+    seed: int,
+    share: float,
+    subsets: Mapping[tuple[str, ...], float] = MappingProxyType({}),
+) -> np.ndarray:
+    """Which sources are hidden in which samples of a step: (batch_size, sources) bool, by seed and step alone.
 
-    Each source of each sample with the same chance, by seed and step alone; where all would be hidden, one that is
-    drawn stays.
+    Each source of each sample with the same chance; where all would be hidden, one that is drawn stays. With
+    `subsets` (subset -> share, adding up to 1), each sample shows one of them instead.
     """
     rng = np.random.default_rng([_DROPOUT, seed, step])
+    if subsets:
+        hidden_in = np.array([[name not in subset for name in sources] for subset in subsets])
+        return hidden_in[rng.choice(len(subsets), size=batch_size, p=list(subsets.values()))]
+    num_sources = len(sources)
     hidden = rng.random((batch_size, num_sources)) < share
     kept = rng.integers(num_sources, size=batch_size)
     nothing_left = hidden.all(axis=1)

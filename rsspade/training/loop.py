@@ -20,6 +20,7 @@ from rsspade.environment import code_version, note_session
 from rsspade.models import stack_conditions
 from rsspade.models.checkpoint import RSSpade
 from rsspade.models.seen import seen_ranges
+from rsspade.sources import parse_subsets
 from rsspade.training import steps
 from rsspade.training.batches import (
     Batch,
@@ -167,11 +168,14 @@ def _batches(run: Run) -> Iterator[Batch]:
     """The micro-batches of this process from the next step on, on the device; seeds each and sets its learning rate."""
     config, share, data = run.config, run.share, run.data
     sampler = StepSampler(data.order, share, first=run.step, last=config.steps)
+    subsets = parse_subsets(config.subsets or (), config.sources)
     loader = make_loader(data.train, sampler, workers=data.workers, pin=run.accelerator.device.type == "cuda")
     for number, sample in enumerate(loader):
         micro = number % share.accumulate
         size, seed, dropped = share.batch_size, config.seed, config.source_dropout
-        hidden = hidden_sources(run.step, batch_size=size, num_sources=len(config.sources), seed=seed, share=dropped)
+        hidden = hidden_sources(
+            run.step, batch_size=size, sources=config.sources, seed=seed, share=dropped, subsets=subsets
+        )
         moment_hidden = hidden_moments(run.step, batch_size=size, seed=seed, share=dropped)
         seed_step(config.seed, run.step, micro * share.processes + share.rank)
         rate = learning_rate(run.step, config)
@@ -284,8 +288,8 @@ def _export(run: Run, folder: Path, *, scores: dict[str, Any] | None) -> None:
         summary = {
             "dataset": run.data.identity["name"], "step": run.step, "steps": config.steps, "seed": config.seed,
             "batch_size": config.batch_size, "lr": config.lr, "losses": dataclasses.asdict(config.loss),
-            "source_dropout": config.source_dropout, "seen": seen_ranges(run.data.folder.info.statistics, config.sources),
-            "val": scores or {},
+            "source_dropout": config.source_dropout, "subsets": config.subsets and list(config.subsets),
+            "seen": seen_ranges(run.data.folder.info.statistics, config.sources), "val": scores or {},
         }  # fmt: skip
         if run.begun_with:
             summary["begun_with"] = run.begun_with

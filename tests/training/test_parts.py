@@ -12,6 +12,7 @@ from rsspade.config import DiscriminatorOptions, GeneratorOptions, TrainingConfi
 from rsspade.data.sampling import TileSampler
 from rsspade.models import DiscriminatorConfig, GeneratorConfig
 from rsspade.options import read_options
+from rsspade.sources import CONDITIONS
 from rsspade.training import batches
 from rsspade.training.batches import Share, StepSampler, hidden_moments, hidden_sources
 from rsspade.training.ema import Average
@@ -51,17 +52,27 @@ def test_processes_and_micro_batches_share_each_batch_and_leave_no_tile_out(
         assert [draw for part in micro_batches for draw in part] == batch
 
 
-@given(step=st.integers(0, 10**6), sources=st.integers(1, 3), share=st.floats(0, 0.99))
+@given(
+    step=st.integers(0, 10**6), sources=st.sampled_from([("s1",), ("s1", "dem"), CONDITIONS]), share=st.floats(0, 0.99)
+)
 def test_hidden_sources_follow_from_the_step_and_leave_one(step, sources, share):
-    hidden = hidden_sources(step, batch_size=64, num_sources=sources, seed=1, share=share)
+    hidden = hidden_sources(step, batch_size=64, sources=sources, seed=1, share=share)
     assert not hidden.all(axis=1).any()
-    again = hidden_sources(step, batch_size=64, num_sources=sources, seed=1, share=share)
+    again = hidden_sources(step, batch_size=64, sources=sources, seed=1, share=share)
     np.testing.assert_array_equal(hidden, again)
 
 
 def test_each_source_is_hidden_as_often_as_asked():
-    hidden = hidden_sources(0, batch_size=20000, num_sources=3, seed=0, share=0.25)
+    hidden = hidden_sources(0, batch_size=20000, sources=CONDITIONS, seed=0, share=0.25)
     assert hidden.mean(axis=0) == pytest.approx(np.full(3, 0.25 - 0.25**3 / 3), abs=0.01)
+
+
+def test_each_subset_is_shown_as_often_as_asked_and_no_other():
+    asked = {("s1", "lulc", "dem"): 0.5, ("s1",): 0.375, ("lulc", "dem"): 0.125}
+    hidden = hidden_sources(3, batch_size=20000, sources=CONDITIONS, seed=0, share=0.25, subsets=asked)
+    shown, counts = np.unique(~hidden, axis=0, return_counts=True)
+    found = {tuple(np.array(CONDITIONS)[row]): n / len(hidden) for row, n in zip(shown, counts, strict=True)}
+    assert found == pytest.approx(asked, abs=0.02)
 
 
 def test_the_moment_is_hidden_as_often_as_asked_and_by_draws_of_its_own():

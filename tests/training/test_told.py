@@ -88,6 +88,21 @@ def test_training_hides_the_moment_as_often_as_a_source(dataset, tmp_path, monke
     assert all(known) if share == 0 else not all(known)
 
 
+def test_training_shows_the_subsets_asked_for_and_no_others(dataset, tmp_path, monkeypatch):
+    shown = set()
+    generate = loop.generate
+
+    def watched(network, batch):
+        flags = torch.stack([batch.present[name] for name in ("s1", "lulc", "dem")], dim=1)
+        shown.update(map(tuple, flags.tolist()))
+        return generate(network, batch)
+
+    monkeypatch.setattr(loop, "generate", watched)
+    assert main(arguments(dataset, tmp_path / "run", steps=8, subsets="lulc+s1:3,dem")) == 0
+    assert shown == {(True, True, False), (False, False, True)}
+    assert RSSpade.from_pretrained(tmp_path / "run" / "generator").info.training["subsets"] == ["lulc+s1:3", "dem"]
+
+
 def test_evaluate_tells_the_sun(run, dataset, under_another_sun, tmp_path):
     found = []
     for number, data in enumerate((dataset, under_another_sun)):
