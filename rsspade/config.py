@@ -24,7 +24,7 @@ __all__ = [
 
 SAME_RUN = frozenset({
     "data", "out", "resume", "resume_from", "save_every", "keep_checkpoints", "loader.workers", "tracker", "compile", "log_every",
-    "sample_tiles", "validate_subsets",
+    "sample_tiles", "validate_subsets", "generator.edges",
 })  # fmt: skip
 """What may change between a run and its continuation: it moves no weight."""
 
@@ -42,6 +42,7 @@ class GeneratorOptions:
         hidden_width: Features between sources and modulation (spade).
         norm_momentum: Share of the newest batch in the running statistics of the norms.
         variety_width: Features of the head that draws different samples of the same place; 0 for none.
+        edges: What the trained network finds beyond its image: the outermost pixels again, or zeros, as in training.
     """
 
     base_width: int = 16
@@ -52,6 +53,7 @@ class GeneratorOptions:
     hidden_width: int = 128
     norm_momentum: float = 0.1
     variety_width: int = 16
+    edges: Literal["repeat", "zeros"] = "repeat"
 
     def __post_init__(self) -> None:
         for name in ("base_width", "embedding_width", "full_width", "hidden_width"):

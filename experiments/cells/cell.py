@@ -35,7 +35,7 @@ rest on them, are then run anew."""
 Config = TrainingConfig | SegmentationConfig | ForestConfig | AnswerConfig
 _QUIET = {"tracker": "none", "resume": True, "keep_checkpoints": 1}
 _KINDS: Mapping[str, tuple[type[Any], Mapping[str, Any]]] = {
-    "generator": (TrainingConfig, {**_QUIET, "sample_tiles": 0}),
+    "generator": (TrainingConfig, {**_QUIET, "sample_tiles": 0, "generator.edges": "zeros"}),
     "segmentation": (SegmentationConfig, {**_QUIET, "sample_tiles": 0}),
     "forest": (ForestConfig, {}),
     "answer": (AnswerConfig, {}),
@@ -109,16 +109,19 @@ class Question:
         sources: That the model may see; none for a segmentation network, which sees what it was trained with.
         world: Another world than the cell's, of which the model has seen nothing; or other parts of real tiles.
         by_tile: Whether the scores of each tile are kept beside those of all.
+        edges: What a generator finds beyond a tile, as `rsspade.models.edges` has it; cells were begun with zeros.
     """
 
     split: str
     sources: tuple[str, ...] = ("s1", "lulc", "dem")
     world: Data | None = None
     by_tile: bool = False
+    edges: str = "zeros"
 
     def __str__(self) -> str:
         where = "" if self.world is None else f"{self.world.name} "
-        return f"{where}{self.split} {'+'.join(self.sources)}".strip() + (" by tile" if self.by_tile else "")
+        how = (" by tile" if self.by_tile else "") + (" edges repeated" if self.edges == "repeat" else "")
+        return f"{where}{self.split} {'+'.join(self.sources)}".strip() + how
 
     def to_json(self) -> str:
         """For the command line of a worker."""
@@ -129,7 +132,8 @@ class Question:
         """Read what `to_json` wrote."""
         content = json.loads(text)
         world = _data(content["world"]) if content["world"] else None
-        return cls(content["split"], tuple(content["sources"]), world, content.get("by_tile", False))
+        by_tile, edges = content.get("by_tile", False), content.get("edges", "zeros")
+        return cls(content["split"], tuple(content["sources"]), world, by_tile, edges)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rsspade.config import TrainingConfig
 from rsspade.data.manifest import DatasetFolder
 from rsspade.evaluation import Evaluation, evaluate, evaluate_baselines
 from rsspade.models import RSSpade
+from rsspade.models.edges import set_edges
 from segmentation.config import SegmentationConfig
 
 __all__ = ["Trained", "answerer", "is_trained", "train"]
@@ -118,6 +119,7 @@ def _ask_generator(weights: Path, accelerator: Accelerator) -> Answer:
     model = RSSpade.from_pretrained(weights)
 
     def answer(dataset: DatasetFolder, question: Question) -> dict[str, Any]:
+        set_edges(model.network, question.edges)
         found = evaluate(
             model, dataset, accelerator, split=question.split, sources=question.sources, with_baselines=False
         )

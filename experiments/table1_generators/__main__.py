@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cells.cell import Cell, Question, Record
+from experiments.cells.cell import Cell, Record
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
@@ -19,10 +19,9 @@ from experiments.cells.step_time import step_times
 from experiments.speed.models import best_device
 from experiments.table1_generators.costs import image_costs
 from experiments.table1_generators.figure import draw_tiles
-from experiments.table1_generators.plan import PRESETS, Preset, models
+from experiments.table1_generators.plan import PRESETS, RIMMED, TEST, VAL, Preset, models
 from experiments.table1_generators.report import write_report
 
-VAL, TEST = Question("val"), Question("test")
 PARTS = ("rates", "cost", "steps", "adversarial")
 
 
@@ -74,14 +73,14 @@ def arms(preset: Preset, rates: Mapping[str, float], times: Mapping[str, float])
 
 def confirm(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int]) -> None:
     """Train each cell with every seed; seed by seed, so that an early end leaves whole pairs."""
-    workshop.run([cell.with_(seed=seed) for seed in seeds for cell in cells.values()], [TEST])
+    workshop.run([cell.with_(seed=seed) for seed in seeds for cell in cells.values()], [TEST, RIMMED])
 
 
 def collect(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int]) -> dict[str, list[Record]]:
     """What is finished, of the seeds that all arms have; empty where there is none."""
     found: dict[str, list[Record]] = {name: [] for name in cells}
     for seed in seeds:
-        records = {name: workshop.finished(cell.with_(seed=seed), [TEST]) for name, cell in cells.items()}
+        records = {name: workshop.finished(cell.with_(seed=seed), [TEST, RIMMED]) for name, cell in cells.items()}
         for name, record in records.items():
             if record is not None and all(records.values()):
                 found[name].append(record)

@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.cells.cell import Cell, World
+from experiments.cells.cell import Cell, Question, World
 
-__all__ = ["MODELS", "PRESETS", "Preset", "models"]
+__all__ = ["MODELS", "PRESETS", "RIMMED", "TEST", "VAL", "Preset", "models"]
+
+VAL = Question("val")
+"""Chooses rates, which was done before edges were repeated."""
+TEST = Question("test", edges="repeat")
+RIMMED = Question("test")
+"""The same with zeros beyond the edges, to say what repeating them is worth."""
 
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "rs_spade": {"model": "rs_spade"},

@@ -7,6 +7,7 @@ from typing import Any
 from experiments.cells.cell import Question, Record
 from experiments.cells.statistics import paired_difference
 from experiments.cells.tables import difference, spread, table
+from experiments.table1_generators.plan import RIMMED, TEST, VAL
 
 __all__ = ["write_report"]
 
@@ -28,7 +29,7 @@ PAPER_DATA = (
 Groups = Mapping[str, Mapping[str, Sequence[Record]]]
 
 
-def values(records: Sequence[Record], measure: str, question: Question = Question("test")) -> list[float]:  # noqa: B008
+def values(records: Sequence[Record], measure: str, question: Question = TEST) -> list[float]:
     """A measure of each record."""
     return [float(record.scores[str(question)][MEASURES[measure][1]]) for record in records]
 
@@ -59,7 +60,13 @@ def write_report(
         f"`{conclusions['preset']}`. Mean ± standard deviation over seeds.\n"
     )
     parts = [head, *(_group(TITLES[name], group, answers) for name, group in groups.items() if group)]
-    parts += [_classes(groups.get("cost", {})), _paper(groups), _costs(conclusions, groups), _rates(rates)]
+    parts += [
+        _edges(groups.get("cost", {})),
+        _classes(groups.get("cost", {})),
+        _paper(groups),
+        _costs(conclusions, groups),
+        _rates(rates),
+    ]
     parts += ["## The same tiles\n\n![test tiles, as each model paints them](tiles.png)\n"] if figure else []
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     print(f"Wrote {path}")
@@ -109,11 +116,24 @@ def _ratio(first: Sequence[Record], second: Sequence[Record], measure: str) -> s
     return f"{sum(one) / sum(two):.3f}"
 
 
+def _edges(group: Mapping[str, Sequence[Record]]) -> str:
+    """What repeating the edges is worth, with the same weights."""
+    rows = [
+        [name, *(
+            difference(paired_difference(values(records, measure), values(records, measure, RIMMED)), digits + (measure == "psnr"))
+            for measure, (_, _, digits) in MEASURES.items()
+        )]
+        for name, records in group.items()
+    ]  # fmt: skip
+    text = "The same weights with the outermost pixels repeated beyond the tile, as everywhere else here, minus with zeros there:\n\n"
+    return "## Equal cost, edges\n\n" + text + table(["", *(m[0] for m in MEASURES.values())], rows) if rows else ""
+
+
 def _classes(group: Mapping[str, Sequence[Record]]) -> str:
     """Where the first model's lead lies: PSNR over the pixels of each land-cover class."""
     if not group:
         return ""
-    question = str(Question("test"))
+    question = str(TEST)
     psnr = {
         arm: {name: [r.scores[question]["per_class"][name]["psnr"] for r in records] for name in _class_names(records)}
         for arm, records in group.items()
@@ -132,9 +152,7 @@ def _classes(group: Mapping[str, Sequence[Record]]) -> str:
 
 def _class_names(records: Sequence[Record]) -> list[str]:
     """Of the classes that the scored tiles hold."""
-    return [
-        name for name, own in records[0].scores[str(Question("test"))]["per_class"].items() if own["psnr"] is not None
-    ]
+    return [name for name, own in records[0].scores[str(TEST)]["per_class"].items() if own["psnr"] is not None]
 
 
 def _paper(groups: Groups) -> str:
@@ -177,7 +195,7 @@ def _costs(conclusions: Mapping[str, Any], groups: Groups) -> str:
 def _rates(records: Sequence[Record]) -> str:
     rows = []
     for record in records:
-        own = (f"{values([record], name, Question('val'))[0]:.{digits}f}" for name, (_, _, digits) in MEASURES.items())
+        own = (f"{values([record], name, VAL)[0]:.{digits}f}" for name, (_, _, digits) in MEASURES.items())
         rows.append([record.options["model"], f"{record.options['lr']:g}", str(record.options["steps"]), *own])
     head = ["model", "rate", "steps", *(title for title, _, _ in MEASURES.values())]
     return "## Learning rates (val split, one seed, a third of the budget)\n\n" + table(head, rows)

@@ -10,6 +10,7 @@ from torch import nn
 from rsspade.channels import WHEN, num_when
 from rsspade.errors import ConfigError, explain
 from rsspade.models.discriminator import NORMS, PatchDiscriminator
+from rsspade.models.edges import EDGES, set_edges
 from rsspade.models.pix2pix import Pix2PixGenerator
 from rsspade.models.rs_spade import RSSpadeGenerator
 from rsspade.models.spade import SpadeGenerator
@@ -44,6 +45,8 @@ class GeneratorConfig:
         norm_momentum: Share of the newest batch in the running statistics of the norms.
         variety_width: Features of the head that draws residuals, so that samples differ; 0 for none, which is what
             checkpoints have that do not name it.
+        edges: What the trained network finds beyond its image, `repeat` or `zeros` (see `rsspade.models.edges`); zeros is what
+            checkpoints have that do not name it.
     """
 
     model: str = "rs_spade"
@@ -59,9 +62,11 @@ class GeneratorConfig:
     sun: bool = False
     norm_momentum: float = 0.1
     variety_width: int = 0
+    edges: str = "zeros"
 
     def __post_init__(self) -> None:
         _check_choice("generator.model", self.model, tuple(MODELS))
+        _check_choice("generator.edges", self.edges, EDGES)
         _check_whole_numbers(self, "generator", ("base_width", "embedding_width", "full_width", "hidden_width"))
         _check_whole_numbers(self, "generator", ("variety_width",), lowest=0)
         if not isinstance(self.depth, int) or isinstance(self.depth, bool) or not 2 <= self.depth <= 8:
@@ -186,7 +191,9 @@ MODELS: dict[str, Callable[[GeneratorConfig], nn.Module]] = {
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
     """The generator that the config describes, with fresh weights."""
-    return MODELS[config.model](config)
+    network = MODELS[config.model](config)
+    set_edges(network, config.edges)
+    return network
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspade.models.edges import EdgeConv2d
+
 __all__ = ["Embeddings", "SourceEmbedding", "check_inputs", "grid_size", "num_stacked_channels", "stack_conditions"]
 
 
@@ -122,7 +124,7 @@ class SourceEmbedding(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.conv = EdgeConv2d(channels, width, 3, padding=1, bias=False)
         bound = (9 * channels) ** -0.5
         self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
         self.absent = nn.Parameter(torch.randn(width) * 0.1)

@@ -6,6 +6,7 @@ Shape letters: B batch, C features, K features of the condition, H W pixels.
 import torch
 from torch import Tensor, nn
 
+from rsspade.models.edges import EdgeConv2d
 from rsspade.models.sync_norm import SyncBatchNorm
 
 __all__ = ["SpatialModulation"]
@@ -28,7 +29,7 @@ class SpatialModulation(nn.Module):
     def __init__(self, num_features: int, cond_channels: int, *, momentum: float = 0.1) -> None:
         super().__init__()
         self.norm = SyncBatchNorm(num_features, affine=False, momentum=momentum)
-        self.scale_and_shift = nn.Conv2d(cond_channels, 2 * num_features, 3, padding=1)
+        self.scale_and_shift = EdgeConv2d(cond_channels, 2 * num_features, 3, padding=1)
         assert self.scale_and_shift.bias is not None
         # Starts as the plain norm, scale 1 and shift 0: a random modulation is noise on every pixel, which the first
         # hundreds of steps go into undoing.

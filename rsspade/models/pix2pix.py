@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspade.models.edges import EdgeConv2d
 from rsspade.models.embedding import num_stacked_channels, stack_conditions
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
@@ -56,7 +57,7 @@ class Pix2PixGenerator(nn.Module):
         for n, width in enumerate(widths):
             norm = 0 < n < depth - 1
             self.down.append(
-                nn.Conv2d(planes if n == 0 else widths[n - 1], width, 4, stride=2, padding=1, bias=not norm)
+                EdgeConv2d(planes if n == 0 else widths[n - 1], width, 4, stride=2, padding=1, bias=not norm)
             )
         self.down_norms = nn.ModuleList(
             SyncBatchNorm(width, affine=True, momentum=momentum) if 0 < n < depth - 1 else nn.Identity()

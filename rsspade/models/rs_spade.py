@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspade.models.edges import EdgeConv2d
 from rsspade.models.embedding import Embeddings
 from rsspade.models.modulation import SpatialModulation
 from rsspade.models.padding import Padding
@@ -83,7 +84,7 @@ class RSSpadeGenerator(nn.Module):
                     momentum=momentum,
                 )
             )
-        self.head = nn.Conv2d(full_width + embedded, num_bands, 3, padding=1)
+        self.head = EdgeConv2d(full_width + embedded, num_bands, 3, padding=1)
         self.variety = VarietyHead.or_none(full_width + embedded, num_bands, depth=depth, width=variety_width)
 
     def forward(
@@ -111,7 +112,7 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, norm: bool, momentum: float) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=not norm)
+        self.conv = EdgeConv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=not norm)
         self.norm = SyncBatchNorm(out_channels, affine=True, momentum=momentum) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:

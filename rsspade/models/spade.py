@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from rsspade.models.edges import EdgeConv2d
 from rsspade.models.embedding import num_stacked_channels, stack_conditions
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
@@ -54,12 +55,12 @@ class SpadeGenerator(nn.Module):
         self.multiple = 2**depth
         planes = num_stacked_channels(sources, when_channels=when_channels)
         widths = [base_width * min(2**level, WIDEST) for level in reversed(range(depth + 1))]  # coarse to fine
-        self.first = nn.Conv2d(planes, widths[0], 3, padding=1)
+        self.first = EdgeConv2d(planes, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(
             ResidualBlock(before, after, planes, hidden_width, momentum=momentum)
             for before, after in zip([widths[0], *widths], widths, strict=False)
         )
-        self.head = nn.Conv2d(widths[-1], num_bands, 3, padding=1)
+        self.head = EdgeConv2d(widths[-1], num_bands, 3, padding=1)
         self.variety = VarietyHead.or_none(widths[-1], num_bands, depth=depth, width=variety_width)
 
     def forward(
@@ -98,9 +99,9 @@ class ResidualBlock(nn.Module):
             return HiddenModulation(features, cond_channels, hidden_width, momentum=momentum)
 
         self.modulation_1 = modulated(in_channels)
-        self.conv_1 = spectral_norm(nn.Conv2d(in_channels, middle, 3, padding=1))
+        self.conv_1 = spectral_norm(EdgeConv2d(in_channels, middle, 3, padding=1))
         self.modulation_2 = modulated(middle)
-        self.conv_2 = spectral_norm(nn.Conv2d(middle, out_channels, 3, padding=1))
+        self.conv_2 = spectral_norm(EdgeConv2d(middle, out_channels, 3, padding=1))
         self.changes_width = in_channels != out_channels
         if self.changes_width:
             self.modulation_shortcut = modulated(in_channels)
@@ -127,8 +128,8 @@ class HiddenModulation(nn.Module):
     def __init__(self, num_features: int, cond_channels: int, hidden_width: int, *, momentum: float) -> None:
         super().__init__()
         self.norm = SyncBatchNorm(num_features, affine=False, momentum=momentum)
-        self.hidden = nn.Conv2d(cond_channels, hidden_width, 3, padding=1)
-        self.scale_and_shift = nn.Conv2d(hidden_width, 2 * num_features, 3, padding=1)
+        self.hidden = EdgeConv2d(cond_channels, hidden_width, 3, padding=1)
+        self.scale_and_shift = EdgeConv2d(hidden_width, 2 * num_features, 3, padding=1)
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         scale, shift = self.scale_and_shift(functional.relu(self.hidden(cond), inplace=True)).chunk(2, dim=1)

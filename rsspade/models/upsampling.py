@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspade.models.edges import Edged, repeat_edges
+
 __all__ = ["UpConvolution"]
 
 FEW_PIXELS = 4
 
 
-class UpConvolution(nn.Module):
+class UpConvolution(nn.Module, Edged):
     """Nearest-neighbour doubling followed by a 3×3 convolution, at less than half its price.
 
     The doubled image holds each pixel four times, so that the nine taps fall on four pixels: the same result comes
@@ -37,9 +39,12 @@ class UpConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Double and convolve."""
+        beyond = 1 if self.repeats_edges and not self.training else 0
         if x.shape[-2] * x.shape[-1] <= FEW_PIXELS:
             doubled = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            return functional.conv2d(doubled, self.conv.weight, self.conv.bias, padding=1)
+            doubled = repeat_edges(doubled, beyond) if beyond else doubled
+            return functional.conv2d(doubled, self.conv.weight, self.conv.bias, padding=1 - beyond)
         weight = self.conv.weight.transpose(0, 1)  # (C_in, C_out, 3, 3)
         kernel = (weight.flatten(-2) @ self.spread).view(*weight.shape[:2], 4, 4)
-        return functional.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
+        x = repeat_edges(x, beyond) if beyond else x
+        return functional.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1 + 2 * beyond)

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspade.models.edges import EdgeConv2d
 from rsspade.models.noise import NoiseField
 from rsspade.models.padding import Padding
 
@@ -104,7 +105,7 @@ class VarietyHead(nn.Module):
         super().__init__()
         self.depth = depth
         self.scale = scale
-        self.hidden = nn.Conv2d(num_features, width, 3, padding=1)
+        self.hidden = EdgeConv2d(num_features, width, 3, padding=1)
         self.gates = nn.Conv2d(width, noise_channels(depth), 1)
         self.colours = nn.Conv2d(noise_channels(depth), num_bands, 1, bias=False)
 

@@ -21,7 +21,7 @@ from rsspade.synthesis.provenance import Origin
 
 __all__ = ["Start", "read_start"]
 
-_MAY_DIFFER = frozenset({"norm_momentum"})
+_MAY_DIFFER = frozenset({"norm_momentum", "edges"})
 _SAME_PIXELS = 0.01
 
 

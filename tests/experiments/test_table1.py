@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from experiments.table1_generators import __main__ as table1
+from experiments.table1_generators.plan import RIMMED, TEST
 
 
 @pytest.mark.slow
@@ -22,7 +23,10 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     costs = results["image_costs"]
     assert 1 < costs["spade"]["seconds"] / costs["pix2pix"]["seconds"] < 1000
     answers = {c["options"]["answer"]: c["scores"] for c in results["cells"] if c.get("trains") == "answer"}
-    assert answers["oracle"]["test s1+lulc+dem"]["psnr"] > answers["class_mean"]["test s1+lulc+dem"]["psnr"] + 3
+    assert answers["oracle"][str(TEST)]["psnr"] > answers["class_mean"][str(TEST)]["psnr"] + 3
+    compared = [c["scores"] for c in results["cells"] if c["options"].get("seed") == 100]
+    assert compared
+    assert all(scores[str(TEST)]["psnr"] != scores[str(RIMMED)]["psnr"] for scores in compared)
     for cell in results["cells"]:
         for scores in cell["scores"].values():
             assert 5 < scores["psnr"] < 40
@@ -31,6 +35,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     assert "rs_spade − pix2pix" in text
     assert "| class | share of the pixels | rs_spade |" in text
     assert "| with | 6 |" in text
+    assert "## Equal cost, edges" in text
     assert "| RS-SPADE | 23.14 | 0.84 | 0.19 | the paper's |" in text
     assert "*class-mean image*" in text
     assert "![test tiles" in text

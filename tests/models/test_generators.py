@@ -16,7 +16,7 @@ SUBSETS = [(a, b, c) for a in (True, False) for b in (True, False) for c in (Tru
 
 def generator(model, *, bands=4, seed=0, **options):
     torch.manual_seed(seed)
-    small = {"base_width": 4, "depth": 3, "hidden_width": 8, "embedding_width": 3, "full_width": 4}
+    small = {"base_width": 4, "depth": 3, "hidden_width": 8, "embedding_width": 3, "full_width": 4, "edges": "repeat"}
     names = tuple(f"b{n}" for n in range(bands))
     return build_generator(GeneratorConfig(model=model, sources=SOURCES, optical_bands=names, **(small | options)))
 
@@ -55,6 +55,15 @@ def test_the_deepest_pyramid_takes_the_smallest_tile_and_a_single_sample(model):
     net = generator(model, depth=6 if model != "spade" else 5, base_width=1)
     image = net(conditions(1, 65, 64), presence(ALL))
     assert image.shape == (1, 4, 65, 64)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_ground_that_is_the_same_everywhere_gets_an_image_without_a_rim(model):
+    even = {name: x[..., :1, :1].expand_as(x) for name, x in conditions(1).items()}
+    image = used(model)(even, presence(ALL))
+    assert torch.allclose(image, image[..., :1, :1].expand_as(image), atol=1e-5)
+    rimmed = used(model, edges="zeros")(even, presence(ALL))
+    assert not torch.allclose(rimmed, rimmed[..., 32:33, 32:33].expand_as(rimmed), atol=1e-2)
 
 
 @pytest.mark.parametrize("model", MODELS)

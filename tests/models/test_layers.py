@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from rsspade.models.edges import EdgeConv2d, set_edges
 from rsspade.models.modulation import SpatialModulation
 from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
@@ -17,6 +18,24 @@ def test_an_up_convolution_is_nearest_doubling_and_a_convolution(size):
         functional.interpolate(x, scale_factor=2, mode="nearest"), up.conv.weight, up.conv.bias, padding=1
     )
     assert torch.allclose(up(x), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8)])
+def test_edges_are_repeated_once_a_network_is_trained(size):
+    torch.manual_seed(0)
+    up, same, half = UpConvolution(5, 3).double(), EdgeConv2d(5, 3, 3, padding=1), EdgeConv2d(5, 3, 4, 2, padding=1)
+    x = torch.randn(2, 5, *(2 * length for length in size), dtype=torch.double)
+    doubled = functional.interpolate(x, scale_factor=2, mode="nearest")
+    for layer, weights, image in ((up, up.conv, doubled), (same, same, x), (half, half, x)):
+        layer.double().train()
+        before = layer(x)
+        set_edges(layer, "repeat")
+        assert torch.equal(layer(x), before)
+        around = functional.pad(image, [1] * 4, mode="replicate")
+        expected = functional.conv2d(around, weights.weight, weights.bias, weights.stride)
+        assert torch.allclose(layer.eval()(x), expected, atol=1e-12)
+        set_edges(layer, "zeros")
+        assert torch.allclose(layer(x), before, atol=1e-12)
 
 
 def test_an_up_convolution_draws_no_checkerboard():

@@ -22,7 +22,8 @@ from rsspade.training.steps import total
 
 def test_the_options_have_the_networks_own_defaults():
     network = GeneratorConfig(sources={"s1": 2}, optical_bands=("red",))
-    own = [f.name for f in fields(GeneratorOptions) if f.name != "variety_width"]  # old folders, without it, have none
+    newer = {"variety_width", "edges"}  # old folders do not name them, and have none, and zeros
+    own = [f.name for f in fields(GeneratorOptions) if f.name not in newer]
     assert all(getattr(network, name) == getattr(GeneratorOptions(), name) for name in own)
     judge = DiscriminatorConfig(condition_channels=1, optical_channels=1)
     assert all(getattr(judge, f.name) == getattr(DiscriminatorOptions(), f.name) for f in fields(DiscriminatorOptions))
