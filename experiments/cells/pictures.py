@@ -14,6 +14,7 @@ from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.metrics import DISPLAY, psnr
 from rsspade.models import RSSpade
+from rsspade.models.edges import set_edges
 from rsspade.report import colours
 from rsspade.report.figures import figure_to_png, tile_panels
 from rsspade.report.panels import Panel
@@ -42,12 +43,15 @@ def telling_tiles(dataset: DatasetFolder, split: str, count: int) -> list[TileRo
 
 
 def load_models(workshop: Workshop, cells: Mapping[str, Cell], figure: str) -> dict[str, RSSpade] | None:
-    """The trained generators; None, and a word about it, where the weights of one are not here."""
+    """The trained generators, with edges repeated; None, and a word about it, where the weights of one are not here."""
     away = [name for name, cell in cells.items() if not workshop.weights(cell).is_dir()]
     if away:
         print(f"{figure}: not drawn, the weights of {', '.join(away)} are not in {workshop.out}")
         return None
-    return {name: RSSpade.from_pretrained(workshop.weights(cell)) for name, cell in cells.items()}
+    models = {name: RSSpade.from_pretrained(workshop.weights(cell)) for name, cell in cells.items()}
+    for model in models.values():
+        set_edges(model.network, "repeat")
+    return models
 
 
 def class_mean_image(means: ClassMeans, dataset: DatasetFolder, row: TileRow) -> np.ndarray:

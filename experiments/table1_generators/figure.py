@@ -13,10 +13,8 @@ from experiments.cells.pictures import (
     write_figure,
 )
 from experiments.cells.runner import Workshop
-from experiments.table1_generators.plan import TEST
 from rsspade.baselines import class_means
 from rsspade.data.manifest import DatasetFolder
-from rsspade.models.edges import set_edges
 from rsspade.report.answers import answer_tile
 from rsspade.report.figures import landcover_legend, tile_line
 from rsspade.report.panels import Line, panel_figure
@@ -33,8 +31,6 @@ def draw_tiles(path: Path, workshop: Workshop, cells: Mapping[str, Cell]) -> boo
     models = load_models(workshop, cells, path.name)
     if models is None:
         return False
-    for model in models.values():
-        set_edges(model.network, TEST.edges)
     (world,) = {cell.world for cell in cells.values()}
     dataset = DatasetFolder.open(workshop.dataset(world))
     means, bands, lines = class_means(dataset), dataset.optical_bands, list[Line]()
