@@ -39,12 +39,11 @@ class UpConvolution(nn.Module, Edged):
 
     def forward(self, x: Tensor) -> Tensor:
         """Double and convolve."""
-        beyond = 1 if self.repeats_edges and not self.training else 0
         if x.shape[-2] * x.shape[-1] <= FEW_PIXELS:
             doubled = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            doubled = repeat_edges(doubled, beyond) if beyond else doubled
-            return functional.conv2d(doubled, self.conv.weight, self.conv.bias, padding=1 - beyond)
+            return functional.conv2d(doubled, self.conv.weight, self.conv.bias, padding=1)
         weight = self.conv.weight.transpose(0, 1)  # (C_in, C_out, 3, 3)
         kernel = (weight.flatten(-2) @ self.spread).view(*weight.shape[:2], 4, 4)
-        x = repeat_edges(x, beyond) if beyond else x
-        return functional.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1 + 2 * beyond)
+        if self.repeats(2 * x.shape[-2], 2 * x.shape[-1]):
+            return functional.conv_transpose2d(repeat_edges(x, 1), kernel, self.conv.bias, stride=2, padding=3)
+        return functional.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)

@@ -20,7 +20,7 @@ def test_an_up_convolution_is_nearest_doubling_and_a_convolution(size):
     assert torch.allclose(up(x), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8)])
+@pytest.mark.parametrize("size", [(16, 16), (17, 40)])
 def test_edges_are_repeated_once_a_network_is_trained(size):
     torch.manual_seed(0)
     up, same, half = UpConvolution(5, 3).double(), EdgeConv2d(5, 3, 3, padding=1), EdgeConv2d(5, 3, 4, 2, padding=1)
@@ -36,6 +36,15 @@ def test_edges_are_repeated_once_a_network_is_trained(size):
         assert torch.allclose(layer.eval()(x), expected, atol=1e-12)
         set_edges(layer, "zeros")
         assert torch.allclose(layer(x), before, atol=1e-12)
+
+
+def test_coarse_maps_keep_their_zeros():
+    layers = (UpConvolution(5, 3).double(), EdgeConv2d(5, 3, 3, padding=1).double())
+    for layer, size in zip(layers, ((15, 40), (31, 80)), strict=True):
+        x = torch.randn(1, 5, *size, dtype=torch.double)
+        before = layer.train()(x)
+        set_edges(layer, "repeat")
+        assert torch.equal(layer.eval()(x), before)
 
 
 def test_an_up_convolution_draws_no_checkerboard():
