@@ -15,9 +15,8 @@ from experiments.cells.machine import machine
 from experiments.cells.results import add_options, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table2_sources.figure import draw_tiles
-from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, on_test, one_for_all, questions
+from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, one_for_all, questions
 from experiments.table2_sources.report import Found, write_report
-from rsspade.sources import CONDITIONS
 
 PARTS = ("one", "alone")
 
@@ -60,7 +59,7 @@ def main() -> None:
         train(workshop, preset, part)
     found = collect(workshop, preset)
     answers = {
-        name: workshop.run([Cell(preset.world, {"answer": name}, "answer")], [on_test(CONDITIONS)])[0]
+        name: workshop.run([Cell(preset.world, {"answer": name}, "answer")], [Question("test")])[0]
         for name in ("class_mean", "oracle")
     }
     conclusions = {

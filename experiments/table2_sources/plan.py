@@ -8,7 +8,7 @@ from typing import Any
 from experiments.cells.cell import Cell, Question, World
 from rsspade.sources import CONDITIONS
 
-__all__ = ["PRESETS", "SUBSETS", "Preset", "alone", "on_test", "one_for_all", "questions"]
+__all__ = ["PRESETS", "SUBSETS", "Preset", "alone", "one_for_all", "questions"]
 
 SUBSETS: tuple[tuple[str, ...], ...] = tuple(
     subset for count in (1, 2, 3) for subset in itertools.combinations(CONDITIONS, count)
@@ -62,14 +62,9 @@ PRESETS: Mapping[str, Preset] = {
 }  # fmt: skip
 
 
-def on_test(subset: tuple[str, ...]) -> Question:
-    """What is asked of the test split."""
-    return Question("test", subset, edges="repeat")
-
-
 def questions(preset: Preset, subset: tuple[str, ...]) -> tuple[Question, Question]:
     """What a model is asked of a subset: the test split, and the fresh world."""
-    return on_test(subset), Question("train", subset, preset.fresh, edges="repeat")
+    return Question("test", subset), Question("train", subset, preset.fresh)
 
 
 def alone(preset: Preset, sources: tuple[str, ...]) -> Cell:

@@ -10,9 +10,8 @@ import numpy as np
 from experiments.cells.cell import Question, Record
 from experiments.cells.statistics import Difference, paired_difference
 from experiments.cells.tables import difference, spread, table
-from experiments.table2_sources.plan import Preset, on_test, questions
+from experiments.table2_sources.plan import Preset, questions
 from experiments.table2_sources.towns import towns
-from rsspade.sources import CONDITIONS
 
 __all__ = ["Found", "write_report"]
 
@@ -43,7 +42,7 @@ def values(
     question: Question | None = None,
 ) -> list[float]:
     """A measure of each record on a subset of the sources, on the test split where nothing else is asked, by seed."""
-    asked = str(question or on_test(subset))
+    asked = str(question or Question("test", subset))
     return [float(records[seed].scores[asked][measure]) for seed in seeds or sorted(records)]
 
 
@@ -77,7 +76,8 @@ def _subsets(own: Found, one: Mapping[int, Record], answers: Mapping[str, Record
             return ["–"] * 3
         return [spread(values(records, subset, m), d) for m, d in (("psnr", 2), ("ssim", 4), ("sam_rad", 4))]
 
-    ends = {name: scores({0: record}, CONDITIONS) for name, record in answers.items()}
+    whole = Question("test").sources
+    ends = {name: scores({0: record}, whole) for name, record in answers.items()}
     rows = [["*class-mean image*", *ends["class_mean"], *["–"] * 3, "–"]]
     for subset in _by_psnr(own):
         rows.append([named(subset), *scores(own[subset], subset), *scores(one, subset), str(len(own[subset]))])
@@ -174,7 +174,7 @@ def _told(leads: Mapping[tuple[Subset, Subset], Difference]) -> str:
 def _classes(own: Found) -> str:
     """PSNR per land-cover class of the models of their own."""
     per_class = {
-        subset: [record.scores[str(on_test(subset))]["per_class"] for record in records.values()]
+        subset: [record.scores[str(Question("test", subset))]["per_class"] for record in records.values()]
         for subset, records in own.items()
     }
     if not per_class:

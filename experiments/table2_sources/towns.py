@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from experiments.cells.cell import Record
+from experiments.cells.cell import Question, Record
 from experiments.cells.statistics import detectable_difference, holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, table
-from experiments.table2_sources.plan import on_test
 
 __all__ = ["towns"]
 
@@ -27,7 +26,7 @@ ADDED: tuple[tuple[str, Subset, Subset], ...] = (
 
 def class_psnr(record: Record, subset: Subset, *, town: bool) -> float:
     """PSNR over the pixels of towns, or over all others."""
-    per_class = record.scores[str(on_test(subset))]["per_class"]
+    per_class = record.scores[str(Question("test", subset))]["per_class"]
     chosen = [entry for name, entry in per_class.items() if (name == TOWN) == town]
     squared = sum(entry["rmse"] ** 2 * entry["pixels"] for entry in chosen) / sum(entry["pixels"] for entry in chosen)
     return -10 * math.log10(squared)
@@ -38,7 +37,7 @@ def towns(own: Mapping[Subset, Mapping[int, Record]]) -> str:
     entries = []
     for title, more, less in ADDED:
         seeds = sorted(own.get(more, {}).keys() & own.get(less, {}).keys())
-        if not seeds or TOWN not in own[more][seeds[0]].scores[str(on_test(more))]["per_class"]:
+        if not seeds or TOWN not in own[more][seeds[0]].scores[str(Question("test", more))]["per_class"]:
             continue
         arms = {
             town: [[class_psnr(own[subset][seed], subset, town=town) for seed in seeds] for subset in (more, less)]
