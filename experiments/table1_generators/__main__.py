@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cells.cell import Cell, Record
+from experiments.cells.cell import Cell, Question, Record
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
@@ -71,16 +71,23 @@ def arms(preset: Preset, rates: Mapping[str, float], times: Mapping[str, float])
     }
 
 
-def confirm(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int]) -> None:
+def questions(part: str) -> tuple[Question, ...]:
+    """What the cells of a part are asked; at equal cost what edges are worth, too."""
+    return (TEST, RIMMED) if part == "cost" else (TEST,)
+
+
+def confirm(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int], asked: Sequence[Question]) -> None:
     """Train each cell with every seed; seed by seed, so that an early end leaves whole pairs."""
-    workshop.run([cell.with_(seed=seed) for seed in seeds for cell in cells.values()], [TEST, RIMMED])
+    workshop.run([cell.with_(seed=seed) for seed in seeds for cell in cells.values()], asked)
 
 
-def collect(workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int]) -> dict[str, list[Record]]:
+def collect(
+    workshop: Workshop, cells: Mapping[str, Cell], seeds: Sequence[int], asked: Sequence[Question]
+) -> dict[str, list[Record]]:
     """What is finished, of the seeds that all arms have; empty where there is none."""
     found: dict[str, list[Record]] = {name: [] for name in cells}
     for seed in seeds:
-        records = {name: workshop.finished(cell.with_(seed=seed), [TEST, RIMMED]) for name, cell in cells.items()}
+        records = {name: workshop.finished(cell.with_(seed=seed), asked) for name, cell in cells.items()}
         for name, record in records.items():
             if record is not None and all(records.values()):
                 found[name].append(record)
@@ -102,8 +109,8 @@ def main() -> None:
     cells = arms(preset, rates, times)
     for part in options.part or PARTS:
         if part in cells:
-            confirm(workshop, cells[part], preset.seeds[: options.seeds])
-    groups = {part: collect(workshop, own, preset.seeds) for part, own in cells.items()}
+            confirm(workshop, cells[part], preset.seeds[: options.seeds], questions(part))
+    groups = {part: collect(workshop, own, preset.seeds, questions(part)) for part, own in cells.items()}
     answers = {
         n: workshop.run([Cell(preset.world, {"answer": n}, "answer")], [TEST])[0] for n in ("class_mean", "oracle")
     }
