@@ -164,4 +164,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (any option's value)
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

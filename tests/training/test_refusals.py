@@ -194,7 +194,7 @@ def as_made_before_there_was(name, run):
 def test_a_run_older_than_an_option_goes_on_with_its_default_and_with_no_other(dataset, broken_off, capsys):
     as_made_before_there_was("season", broken_off)
     words = arguments(dataset, broken_off, steps=5, save_every=1, resume="true")
-    assert "found a run older than --season (now True)" in refusal(capsys, [*words, "--season"])
+    assert "found a run older than --season (now true)" in refusal(capsys, [*words, "--season"])
     assert main(words) == 0
     assert "going on after step 3" in capsys.readouterr().out
     assert "season: false" in (broken_off / "config.yaml").read_text()  # what it is from now on
