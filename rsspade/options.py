@@ -21,7 +21,8 @@ import yaml
 from rsspade.errors import ConfigError, explain
 
 __all__ = [
-    "OptionText", "default_options", "describe_options", "explain_options", "flatten", "read_options", "to_yaml", "unflatten",
+    "OptionText", "default_options", "describe_options", "explain_options", "flatten", "read_options", "shown",
+    "to_yaml", "unflatten",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class OptionText(NamedTuple):
 def explain_options(kind: type[Any]) -> list[OptionText]:
     """All options in words, in the order of the dataclass."""
     return [
-        OptionText(name, _kind(hint), None if default is dataclasses.MISSING else _show(default), text)
+        OptionText(name, _kind(hint), None if default is dataclasses.MISSING else shown(default), text)
         for name, (hint, default, text) in _options(kind).items()
     ]
 
@@ -294,11 +295,8 @@ def _kind(hint: Any) -> str:  # noqa: ANN401
     return {bool: "", int: "N", float: "X", str: "TEXT"}[hint]
 
 
-def _show(value: object) -> str:
-    return (
-        ",".join(map(str, value))
-        if isinstance(value, tuple)
-        else str(value).lower()
-        if value is None or isinstance(value, bool)
-        else str(value)
-    )
+def shown(value: object) -> str:
+    """A value as it is typed."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

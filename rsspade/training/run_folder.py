@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
 from rsspade.jobs import disk_errors
-from rsspade.options import default_options, flatten, to_yaml
+from rsspade.options import default_options, flatten, shown, to_yaml
 from rsspade.training.contract import RunOptions
 
 __all__ = ["RunFolder", "changed_option", "flatten_mapping"]
@@ -125,10 +125,10 @@ class RunFolder:
             ) from err
         name = changed_option(before, config)
         if name is not None:
-            now = _shown(_plain(flatten(config)[name]))
-            run = f"a run with --{name} {_shown(before[name])}" if name in before else f"a run older than --{name}"
+            now = shown(_plain(flatten(config)[name]))
+            run = f"a run with --{name} {shown(before[name])}" if name in before else f"a run older than --{name}"
             if name not in before and name in config.once:
-                run += f", which was made with {_shown(config.once[name])}"
+                run += f", which was made with {shown(config.once[name])}"
             raise self._refusal(f"{run} (now {now})", "Repeat its options to continue it, or choose another --out.")
 
     def _refusal(self, found: str, fix: str) -> OutputError:
@@ -161,9 +161,3 @@ def flatten_mapping(content: Mapping[str, Any], prefix: str = "") -> dict[str, A
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (any option's value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

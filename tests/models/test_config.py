@@ -6,6 +6,7 @@ import pytest
 
 from rsspade.errors import ConfigError
 from rsspade.models import DiscriminatorConfig, GeneratorConfig, build_generator
+from rsspade.models.edges import Edged
 
 GOOD = {"sources": {"s1": 2, "lulc": 10, "dem": 5}, "optical_bands": ("blue", "green", "red", "nir")}
 
@@ -20,6 +21,14 @@ def test_a_config_survives_json_with_its_order_of_sources():
     assert back.optical_bands == GOOD["optical_bands"]
 
 
+def test_a_folder_from_before_edges_were_repeated_keeps_its_zeros():
+    stored = GeneratorConfig(**GOOD, edges="repeat").to_dict()
+    for content, repeats in ((stored, True), ({k: v for k, v in stored.items() if k != "edges"}, False)):
+        layers = [m for m in build_generator(GeneratorConfig.from_dict(content)).modules() if isinstance(m, Edged)]
+        assert layers
+        assert all(layer.repeats_edges == repeats for layer in layers)
+
+
 def test_a_discriminator_config_survives_json():
     config = DiscriminatorConfig(condition_channels=20, optical_channels=4, scales=2, norm="instance")
     assert DiscriminatorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
@@ -29,6 +38,10 @@ def test_a_discriminator_config_survives_json():
     ("change", "message"),
     [
         ({"model": "rs_spad"}, r"generator\.model: expected one of .* found 'rs_spad'\. Did you mean rs_spade\?"),
+        (
+            {"edges": "repeated"},
+            r"generator\.edges: expected one of repeat, zeros, found 'repeated'\. Did you mean repeat\?",
+        ),
         ({"base_width": 0}, r"generator\.base_width: expected a whole number above 0, found 0"),
         ({"embedding_width": True}, r"generator\.embedding_width: expected a whole number above 0, found True"),
         ({"depth": 1}, r"generator\.depth: expected a whole number from 2 to 8, found 1"),
