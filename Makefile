@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 WHEEL_ENV ?= build/wheel-env
+# A file's tests share what they have trained, so they stay together. Each process holds PyTorch: not one for every core.
+PARALLEL  ?= -n auto --maxprocesses 4 --dist loadfile
 NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "RS-SPADE needs Python 3.11 or newer, found $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
 
 .PHONY: demo test test-fast lint check bench wheel clean
@@ -18,11 +20,11 @@ $(READY): pyproject.toml rsspade/__init__.py
 demo: $(READY)          ## the main job, end to end, on the built-in world
 	@$(BIN)/python -m experiments.demo --out demo
 
-test: $(READY)          ## all tests
-	$(BIN)/python -m pytest
+test: $(READY)          ## all tests, on up to four cores
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(READY)     ## the tests that take less than about ten seconds each
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
 lint: $(READY)          ## style, format and types
 	$(BIN)/ruff check .
