@@ -45,14 +45,14 @@ class RSSpade(nn.Module):
         info: What it is.
 
     Attributes:
-        seen: What of all that it was given lies outside of what it was trained on.
+        seen: What of all that it was given its training never showed it.
     """
 
     def __init__(self, network: nn.Module, info: GeneratorInfo) -> None:
         super().__init__()
         self.network = network
         self.info = info
-        self.seen = Seen(info.training)
+        self.seen = Seen(info.training, info.sources)
 
     @property
     def has_variety(self) -> bool:
@@ -156,6 +156,7 @@ class RSSpade(nn.Module):
             usable = usable if mask is None else usable & mask
             self.seen.add(name, values, usable)
             present[name] = usable.any(dim=(-2, -1))
+        self.seen.add_images(present)
         when = self._when(day_of_year, sun, next(iter(present.values())))
         return conditions, present, when, single
 
@@ -198,7 +199,7 @@ class RSSpade(nn.Module):
             )  # fmt: skip
 
     def warn_of_unseen(self) -> None:
-        """Say, at the end of a job, what of its inputs lay outside of what the generator was trained on."""
+        """Say, at the end of a job, what of its inputs the generator's training never showed it."""
         for sentence in self.seen.sentences():
             warnings.warn(sentence, RSSpadeWarning, stacklevel=2)
 

@@ -1,4 +1,4 @@
-"""What a generator was given, against what its training tiles held: told where it is far outside, and only there."""
+"""What a generator was given, against what its training showed it: told where it is far from that, and only there."""
 
 import numpy as np
 import pytest
@@ -98,6 +98,76 @@ def test_processes_tell_together_what_each_has_seen():
     (sentence,) = model.seen.sentences()
     assert "75% of the pixels" in sentence
     assert "(here 8 … 249 m)" in sentence
+
+
+SOURCES = ("s1", "lulc", "dem")
+
+
+def shown(seen, **present):
+    """Count images: source -> whether each has it."""
+    seen.add_images({name: torch.tensor(here) for name, here in present.items()})
+    return seen.sentences()
+
+
+@pytest.mark.parametrize(
+    ("training", "found"),
+    [
+        ({"source_dropout": 0.0}, ("s1 (1 of 4 images), s1+lulc (2 of 4 images)", "s1+lulc+dem only")),
+        ({"source_dropout": 0.25, "subsets": ["dem+lulc+s1:3", "s1"]}, ("s1+lulc (2 of 4 images)", "s1, s1+lulc+dem only")),
+    ],
+)  # fmt: skip
+def test_sources_that_were_never_seen_together_are_told(training, found):
+    seen = Seen(training, SOURCES)
+    assert shown(seen, dem=[True], s1=[True], lulc=[True]) == []
+    (text,) = shown(seen, s1=[True, True, True], lulc=[True, False, True])
+    assert text.startswith(f"sources: made from {found[0]}, but ")
+    assert f"trained to see {found[1]}: " in text
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"source_dropout": 0.25}, {"source_dropout": 0.25, "subsets": None}, {"source_dropout": "none"}, {"subsets": 7}, {"subsets": ["moon"]},
+        {"source_dropout": 0.0, "subsets": ["lulc", "s1"]},
+    ],
+)  # fmt: skip
+def test_sources_that_chance_may_have_shown_are_no_news_nor_is_an_image_of_nothing(training):
+    seen = Seen(training, SOURCES)
+    assert shown(seen, s1=[True, False], lulc=[False, False]) == []
+
+
+def test_a_rare_combination_is_no_news():
+    seen = Seen({"source_dropout": 0}, ("s1", "dem"))
+    assert shown(seen, s1=[True] * 20, dem=[True] * 19 + [False]) == []
+    assert len(shown(seen, s1=[True])) == 1
+
+
+def test_a_generator_tells_of_sources_that_it_never_saw_alone():
+    architecture = GeneratorConfig(
+        sources={name: num_channels(name, scheme=scheme_named("dynamic_world")) for name in ("s1", "dem")}, optical_bands=("red",),
+        base_width=4, depth=3,
+    )  # fmt: skip
+    info = GeneratorInfo(architecture=architecture, training={"source_dropout": 0.0})
+    model = RSSpade(build_generator(architecture), info).eval()
+    model({"dem": relief(8.0), "s1": torch.zeros(1, 2, 64, 64)})
+    assert model.seen.sentences() == []
+    model({"dem": relief(8.0), "s1": torch.full((1, 2, 64, 64), float("nan"))})
+    (text,) = model.seen.sentences()
+    assert "made from dem (1 of 2 images)" in text
+
+
+def test_processes_tell_together_which_sources_were_there():
+    class Two:
+        num_processes, device = 2, torch.device("cpu")
+
+        def gather(self, rows):
+            return torch.cat([rows, torch.tensor([[0, 3, 0, 1]])])
+
+    seen = Seen({"source_dropout": 0.0}, ("s1", "dem"))
+    shown(seen, s1=[True], dem=[True])
+    seen.gather(Two())
+    (text,) = seen.sentences()
+    assert "made from dem (3 of 5 images)" in text
 
 
 def test_ranges_are_those_of_the_train_split_and_of_the_sources_used():
