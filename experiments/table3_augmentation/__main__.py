@@ -6,9 +6,11 @@ this order. The tables hold all that is there, whatever was asked for in this ca
 """
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
@@ -31,20 +33,20 @@ def main() -> None:
     run(workshop, preset, options.part or PARTS, seeds=options.seeds)
     found = collect(workshop, preset)
     sets = image_sets(workshop, preset)
-    conclusions = {
-        "experiment": "table3_augmentation", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
-        "images": measure_images(sets),
-    }  # fmt: skip
     folder = options.results or workshop.out / "table3_augmentation"
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = _earlier(folder / "results.json", options.preset)
+    conclusions = {
+        "experiment": "table3_augmentation", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
+        "images": measure_images(sets) or earlier.get("images", {}),
+    }  # fmt: skip
     write_results(folder / "results.json", conclusions, [r for records in found.values() for r in records.values()])
     draw_curves(folder / "curves.png", preset, found)
     drawn = {
         "maps": draw_maps(folder / "maps.png", workshop, preset), "images": draw_images(folder / "images.png", sets),
     }  # fmt: skip
-    write_report(
-        folder / "RESULTS.md", conclusions, preset, found, drawn=[name for name, there in drawn.items() if there]
-    )
+    shown = [name for name, there in drawn.items() if there or (earlier and (folder / f"{name}.png").is_file())]
+    write_report(folder / "RESULTS.md", conclusions, preset, found, drawn=shown)
 
 
 def run(workshop: Workshop, preset: Preset, parts: Sequence[str], *, seeds: int | None) -> None:
@@ -64,6 +66,12 @@ def collect(workshop: Workshop, preset: Preset) -> Found:
                 if record is not None:
                     found.setdefault(name, {})[seed] = record
     return found
+
+
+def _earlier(path: Path, preset: str) -> dict[str, Any]:
+    """What an earlier call concluded there, perhaps on a machine that had images and weights which are not here."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if content.get("preset") == preset else {}
 
 
 def _seeds(preset: Preset, part: str) -> tuple[int, ...]:

@@ -87,7 +87,7 @@ class Seen:
         self.ranges = _read_ranges(training)
         self._counts: dict[tuple[str, str], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         """Pixels, those outside, the lowest and the highest value."""
-        self._combinations = _read_combinations(training, sources)
+        self._combinations = _read_combinations(training, sources) if sources else None
         self._sources = tuple(sources)
         self._subsets = [tuple(compress(sources, kept)) for kept in product((False, True), repeat=len(sources))]
         self._images: Tensor | None = None

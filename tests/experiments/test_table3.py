@@ -51,6 +51,13 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     table3.main()  # all cells are there
     assert "to go" not in capsys.readouterr().out
     assert (folder / "RESULTS.md").read_text() == text
+    elsewhere = (
+        f"table3 --preset toy --workers 0 --out {tmp_path}/elsewhere --reuse {folder}/results.json --results {folder}"
+    )
+    monkeypatch.setattr(sys, "argv", elsewhere.split())
+    table3.main()  # on a machine without images and weights, what was measured and drawn before stays
+    assert "to go" not in capsys.readouterr().out
+    assert (folder / "RESULTS.md").read_text() == text
 
 
 def test_real_tiles_alone_at_the_end_is_all_that_differs_from_mix():

@@ -136,6 +136,10 @@ def test_sources_that_chance_may_have_shown_are_no_news_nor_is_an_image_of_nothi
     assert shown(seen, s1=[True, False], lulc=[False, False]) == []
 
 
+def test_without_its_sources_combinations_are_not_judged():
+    assert shown(Seen({"source_dropout": 0.0}), s1=[True]) == []
+
+
 def test_a_rare_combination_is_no_news():
     seen = Seen({"source_dropout": 0}, ("s1", "dem"))
     assert shown(seen, s1=[True] * 20, dem=[True] * 19 + [False]) == []
