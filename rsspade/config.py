@@ -40,7 +40,8 @@ class GeneratorOptions:
         embedding_width: Features of each source's embedding (rs_spade, control).
         full_width: Decoder features at full resolution (rs_spade, control).
         hidden_width: Features between sources and modulation (spade).
-        norm_momentum: Share of the newest batch in the running statistics of the norms.
+        norm: What a generator normalises over: the pixels of the batch, or, group by group of features, of each sample.
+        norm_momentum: Share of the newest batch in the running statistics of batch norms.
         variety_width: Features of the head that draws different samples of the same place; 0 for none.
         edges: What the trained network finds beyond its image: the outermost pixels again, or zeros, as in training.
     """
@@ -51,6 +52,7 @@ class GeneratorOptions:
     embedding_width: int = 8
     full_width: int = 8
     hidden_width: int = 128
+    norm: Literal["batch", "group"] = "batch"
     norm_momentum: float = 0.1
     variety_width: int = 16
     edges: Literal["repeat", "zeros"] = "repeat"

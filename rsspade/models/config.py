@@ -9,8 +9,10 @@ from torch import nn
 
 from rsspade.channels import WHEN, num_when
 from rsspade.errors import ConfigError, explain
-from rsspade.models.discriminator import NORMS, PatchDiscriminator
+from rsspade.models.discriminator import NORMS as DISCRIMINATOR_NORMS
+from rsspade.models.discriminator import PatchDiscriminator
 from rsspade.models.edges import EDGES, set_edges
+from rsspade.models.norms import NORMS, set_norm
 from rsspade.models.pix2pix import Pix2PixGenerator
 from rsspade.models.rs_spade import RSSpadeGenerator
 from rsspade.models.spade import SpadeGenerator
@@ -47,6 +49,7 @@ class GeneratorConfig:
             checkpoints have that do not name it.
         edges: What the trained network finds beyond its image, `repeat` or `zeros` (see `rsspade.models.edges`); zeros is what
             checkpoints have that do not name it.
+        norm: What it normalises over, `batch` or `group` (see `rsspade.models.norms`).
     """
 
     model: str = "rs_spade"
@@ -63,10 +66,12 @@ class GeneratorConfig:
     norm_momentum: float = 0.1
     variety_width: int = 0
     edges: str = "zeros"
+    norm: str = "batch"
 
     def __post_init__(self) -> None:
         _check_choice("generator.model", self.model, tuple(MODELS))
         _check_choice("generator.edges", self.edges, EDGES)
+        _check_choice("generator.norm", self.norm, NORMS)
         _check_whole_numbers(self, "generator", ("base_width", "embedding_width", "full_width", "hidden_width"))
         _check_whole_numbers(self, "generator", ("variety_width",), lowest=0)
         if not isinstance(self.depth, int) or isinstance(self.depth, bool) or not 2 <= self.depth <= 8:
@@ -144,7 +149,7 @@ class DiscriminatorConfig:
     norm: str = "spectral"
 
     def __post_init__(self) -> None:
-        _check_choice("discriminator.norm", self.norm, NORMS)
+        _check_choice("discriminator.norm", self.norm, DISCRIMINATOR_NORMS)
         names = tuple(f.name for f in fields(self) if f.name != "norm")
         _check_whole_numbers(self, "discriminator", names)
 
@@ -192,6 +197,7 @@ MODELS: dict[str, Callable[[GeneratorConfig], nn.Module]] = {
 def build_generator(config: GeneratorConfig) -> nn.Module:
     """The generator that the config describes, with fresh weights."""
     network = MODELS[config.model](config)
+    set_norm(network, config.norm)
     set_edges(network, config.edges)
     return network
 

@@ -42,6 +42,7 @@ def test_a_discriminator_config_survives_json():
             {"edges": "repeated"},
             r"generator\.edges: expected one of repeat, zeros, found 'repeated'\. Did you mean repeat\?",
         ),
+        ({"norm": "grop"}, r"generator\.norm: expected one of batch, group, found 'grop'\. Did you mean group\?"),
         ({"base_width": 0}, r"generator\.base_width: expected a whole number above 0, found 0"),
         ({"embedding_width": True}, r"generator\.embedding_width: expected a whole number above 0, found True"),
         ({"depth": 1}, r"generator\.depth: expected a whole number from 2 to 8, found 1"),
