@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rsspade.errors import InputError
-from rsspade.sources import parse_subsets, source_named
+from rsspade.sources import CONDITIONS, parse_subsets, source_named
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -87,9 +87,11 @@ class Seen:
         self.ranges = _read_ranges(training)
         self._counts: dict[tuple[str, str], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         """Pixels, those outside, the lowest and the highest value."""
-        self._combinations = _read_combinations(training, sources) if sources else None
-        self._sources = tuple(sources)
-        self._subsets = [tuple(compress(sources, kept)) for kept in product((False, True), repeat=len(sources))]
+        # A foreign description may name any number of sources; their subsets double with each.
+        few = 0 < len(sources) <= len(CONDITIONS)
+        self._combinations = _read_combinations(training, sources) if few else None
+        self._sources = tuple(sources) if few else ()
+        self._subsets = [tuple(compress(sources, kept)) for kept in product((False, True), repeat=len(self._sources))]
         self._images: Tensor | None = None
         """How many were made from each of `_subsets`."""
 

@@ -140,6 +140,12 @@ def test_without_its_sources_combinations_are_not_judged():
     assert shown(Seen({"source_dropout": 0.0}), s1=[True]) == []
 
 
+@pytest.mark.timeout(10)
+def test_a_foreign_description_with_many_sources_takes_no_memory():
+    seen = Seen({"source_dropout": 0.0}, tuple(f"s{n}" for n in range(64)))
+    assert shown(seen, s1=[True]) == []
+
+
 def test_a_rare_combination_is_no_news():
     seen = Seen({"source_dropout": 0}, ("s1", "dem"))
     assert shown(seen, s1=[True] * 20, dem=[True] * 19 + [False]) == []
