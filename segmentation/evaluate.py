@@ -36,6 +36,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    import torch
     from accelerate import Accelerator
 
     from segmentation.models.checkpoint import Segmenter
@@ -48,7 +49,8 @@ def _run(options: argparse.Namespace) -> int:
     keep_freed_memory()
     model = Segmenter.from_pretrained(options.run)
     dataset = DatasetFolder.open(options.data)
-    accelerator = Accelerator()
+    # Told so, accelerate lets processes without a GPU work together; otherwise each would score the whole by itself.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
     found = evaluate(model, dataset, accelerator, split=options.split, batch_size=options.batch_size, maps=options.maps)
     if accelerator.is_main_process:
         print(_table(found))

@@ -23,7 +23,7 @@ from rsspade.errors import RSSpadeWarning
 from rsspade.options import read_options, to_yaml
 from rsspade.training.interruption import Interruption
 from rsspade.training.state import find_checkpoints
-from segmentation import loop
+from segmentation import evaluate, loop
 from segmentation.config import SegmentationConfig
 from segmentation.losses import class_weights
 from segmentation.models import Segmenter
@@ -152,10 +152,7 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path):
     given = {"steps": 4, "batch_size": 4, "eval_every": 4, "optimizer__name": "sgd", "lr": 0.01, "loss__dice": 1}
     given |= {"loader__flips": "false", "loader__turns": "false"}
     assert run(data, tmp_path / "1", **given) == 0
-    flags = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0", "--num_machines", "1"]
-    flags += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "segmentation.train"]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *flags, *arguments(data, tmp_path / "2", **given)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=250)
+    done = launched("segmentation.train", *arguments(data, tmp_path / "2", **given))
     assert done.returncode == 0, done.stderr
     states = [find_checkpoints(tmp_path / n / "checkpoints")[0] for n in "12"]
     assert [json.loads((s / "state.json").read_text())["processes"] for s in states] == [1, 2]
@@ -167,6 +164,44 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path):
                     assert theirs[kind][name] == pytest.approx(value, abs=tolerance, rel=tolerance), (kind, name)
     one, two = (load_file(s / "network.safetensors") for s in states)
     assert all(torch.allclose(one[k], two[k], rtol=1e-3, atol=1e-4) for k in one)
+
+
+@pytest.mark.slow
+def test_two_processes_count_and_draw_what_one_does(dataset, tmp_path):
+    assert run(dataset, tmp_path / "run", steps=2) == 0
+    words = {
+        n: ["--run", tmp_path / "run", "--data", dataset, "--split", "train", "--json", tmp_path / f"{n}.json",
+            "--maps", tmp_path / f"maps{n}"] for n in (1, 2)
+    }  # fmt: skip
+    assert evaluate.main([str(w) for w in words[1]]) == 0
+    done = launched("segmentation.evaluate", *map(str, words[2]))
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((tmp_path / f"{n}.json").read_text()) for n in (1, 2))
+    assert one == two
+    assert done.stdout.count("tiles") == 1  # one table, of all
+    drawn = [{p.name: p.read_bytes() for p in (tmp_path / f"maps{n}").iterdir()} for n in (1, 2)]
+    assert len(drawn[0]) == one["tiles"] > 1
+    assert drawn[0] == drawn[1]
+
+
+def launched(*words):
+    """A module on two processes, by the command of the README."""
+    flags = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0", "--num_machines", "1"]
+    flags += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *flags, *words]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=250)
+
+
+def test_half_precision_learns_nearly_the_same_and_keeps_whole_weights(dataset, tmp_path):
+    for precision in ("fp32", "bf16"):
+        assert run(dataset, tmp_path / precision, steps=3, precision=precision, loss__dice=1) == 0
+        AcceleratorState._reset_state(reset_partial_state=True)
+    whole, half = ([line["loss"] for line in lines(tmp_path / p) if "loss" in line] for p in ("fp32", "bf16"))
+    assert whole != half
+    for mine, theirs in zip(whole, half, strict=True):
+        assert theirs == pytest.approx(mine, rel=0.03)
+    kept = load_file(tmp_path / "bf16" / "model" / "model.safetensors")
+    assert {v.dtype for v in kept.values() if v.is_floating_point()} == {torch.float32}
 
 
 def test_a_run_stops_when_validation_no_longer_gets_better(dataset, tmp_path, monkeypatch, capsys):
