@@ -1,9 +1,11 @@
 """A run from its first step to its last: what it leaves, what it learns, and how it goes on."""
 
+import io
 import json
 import math
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import rasterio
 import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import PLAIN, arguments, lines, same_state
 
 from rsspade.cli import main as rsspade
@@ -190,6 +193,54 @@ def test_a_loss_that_is_not_finite_moves_no_weight_and_ends_the_run(dataset, tmp
     assert all(moved for name, moved in seen if name == "discriminator")
     assert [p.name for p in find_checkpoints(tmp_path / "run" / "checkpoints")] == ["step_00000002"]
     assert lines(tmp_path / "run")[-1] == {"step": 4, "diverged": {"generator": 1, "discriminator": 0}}
+
+
+def test_a_discriminator_that_is_not_finite_makes_no_step_and_holds_the_generator_up_in_none(
+    dataset, tmp_path, monkeypatch
+):
+    honest = steps.discriminator_losses
+    calls = []
+
+    def sometimes(*given):
+        calls.append(1)
+        return {name: term * (math.nan if len(calls) == 3 else 1) for name, term in honest(*given).items()}
+
+    monkeypatch.setattr(steps, "discriminator_losses", sometimes)
+    seen = []
+    monkeypatch.setattr(loop, "_move", watch(loop._move, seen))
+    assert run(dataset, tmp_path / "run", steps=20, save_every=2, log_every=5, eval_every=20) == 1
+    assert [moved for name, moved in seen if name == "discriminator"] == [True, True, False, True]
+    assert all(moved for name, moved in seen if name == "generator")
+    assert [p.name for p in find_checkpoints(tmp_path / "run" / "checkpoints")] == ["step_00000002"]
+    assert lines(tmp_path / "run")[-1] == {"step": 4, "diverged": {"generator": 0, "discriminator": 1}}
+
+
+def test_half_precision_learns_nearly_the_same_and_keeps_whole_weights(dataset, tmp_path):
+    for precision in ("fp32", "bf16"):
+        assert run(dataset, tmp_path / precision, steps=3, precision=precision, loss__feature_matching=1) == 0
+        AcceleratorState._reset_state(reset_partial_state=True)
+    whole, half = ([line["loss"] for line in lines(tmp_path / p) if "loss" in line] for p in ("fp32", "bf16"))
+    assert whole != half
+    for mine, theirs in zip(whole, half, strict=True):
+        assert theirs == pytest.approx(mine, rel=0.05, abs=0.02)
+    kept = load_file(tmp_path / "bf16" / "generator" / "model.safetensors")
+    assert {v.dtype for v in kept.values() if v.is_floating_point()} == {torch.float32}
+
+
+def test_curves_stand_in_tensorboard_and_the_bar_tells_losses_pace_and_time_left(dataset, tmp_path, monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", shown)
+    assert TrainingConfig(data="data", out="run").tracker == "tensorboard"
+    assert run(dataset, tmp_path / "run", steps=3, tracker=None) == 0
+    written = EventAccumulator(str(tmp_path / "run" / "events" / "train")).Reload()
+    logged = [line for line in lines(tmp_path / "run") if "loss" in line]
+    for name in ("l1", "discriminator"):
+        curve = {event.step: event.value for event in written.Scalars(f"loss/{name}")}
+        assert curve == pytest.approx({line["step"]: line["loss"][name] for line in logged})
+    assert written.Scalars("val/psnr")
+    bar = shown.getvalue().split("\r")
+    assert any(re.search(r"training:\s+\d+%.*2/3 \[.*<\d\d:\d\d.*l1=[\d.]+.*img/s=[\d.]+", text) for text in bar), bar
 
 
 def watch(move, seen):
