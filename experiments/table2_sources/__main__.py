@@ -1,6 +1,7 @@
 """`python -m experiments.table2_sources`: every subset of the sources, by models of its own and by one for all.
 
-Parts: `one` (the model for all subsets), `alone` (a model per subset). Without --part both run. The tables hold all that is
+Parts: `one` (the model for all subsets), `alone` (a model per subset), `batch` (the one model again, with batch norms).
+Without --part all run. The tables hold all that is
 there, whatever was asked for in this call.
 """
 
@@ -10,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.cells.cell import Cell, Question
+from experiments.cells.cell import Cell, Question, Record
 from experiments.cells.machine import machine
 from experiments.cells.results import add_options, open_workshop, write_results
 from experiments.cells.runner import Workshop
@@ -18,13 +19,16 @@ from experiments.table2_sources.figure import draw_tiles
 from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, one_for_all, questions
 from experiments.table2_sources.report import Found, write_report
 
-PARTS = ("one", "alone")
+PARTS = ("one", "alone", "batch")
+NORMS = {"one": "group", "batch": "batch"}
+"""Of the one model in a part."""
 
 
 def train(workshop: Workshop, preset: Preset, part: str) -> None:
     """A part with all seeds, seed by seed, so that an early end leaves whole tables."""
-    if part == "one":
-        workshop.run([one_for_all(preset).with_(seed=seed) for seed in preset.seeds], _all_questions(preset))
+    if part != "alone":
+        cell = one_for_all(preset, NORMS[part])
+        workshop.run([cell.with_(seed=seed) for seed in preset.seeds], _all_questions(preset))
         return
     pairs = itertools.product(preset.seeds, SUBSETS)
     workshop.run_all([(alone(preset, s).with_(seed=seed), questions(preset, s)) for seed, s in pairs])
@@ -35,16 +39,15 @@ def _all_questions(preset: Preset) -> list[Question]:
 
 
 def collect(workshop: Workshop, preset: Preset) -> Found:
-    """What is finished: subset -> seed -> record of the model of its own; the one for all under the key ()."""
-    found: Found = {}
-    for seed in preset.seeds:
-        requests: dict[tuple[str, ...], tuple[Cell, Sequence[Question]]]
-        requests = {subset: (alone(preset, subset), questions(preset, subset)) for subset in SUBSETS}
-        for key, (cell, asked) in {**requests, (): (one_for_all(preset), _all_questions(preset))}.items():
-            record = workshop.finished(cell.with_(seed=seed), asked)
-            if record is not None:
-                found.setdefault(key, {})[seed] = record
-    return found
+    """What is finished."""
+
+    def finished(cell: Cell, asked: Sequence[Question]) -> dict[int, Record]:
+        records = {seed: workshop.finished(cell.with_(seed=seed), asked) for seed in preset.seeds}
+        return {seed: record for seed, record in records.items() if record is not None}
+
+    own = {subset: finished(alone(preset, subset), questions(preset, subset)) for subset in SUBSETS}
+    one, batch = (finished(one_for_all(preset, NORMS[part]), _all_questions(preset)) for part in ("one", "batch"))
+    return Found({subset: records for subset, records in own.items() if records}, one, batch)
 
 
 def main() -> None:
@@ -67,8 +70,7 @@ def main() -> None:
     }  # fmt: skip
     folder = options.results or workshop.out / "table2_sources"
     folder.mkdir(parents=True, exist_ok=True)
-    everything = [*answers.values(), *(record for records in found.values() for record in records.values())]
-    write_results(folder / "results.json", conclusions, everything)
+    write_results(folder / "results.json", conclusions, [*answers.values(), *found.records])
     drawn = draw_tiles(folder / "tiles.png", workshop, preset)
     write_report(folder / "RESULTS.md", conclusions, preset, found, answers, figure=drawn)
 

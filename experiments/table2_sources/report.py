@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,31 @@ from experiments.table2_sources.towns import towns
 __all__ = ["Found", "write_report"]
 
 Subset = tuple[str, ...]
-Found = dict[Subset, dict[int, Record]]
-"""Subset -> seed -> record of the model of its own; the one for all under the key ()."""
+Records = Mapping[int, Record]
+"""By seed."""
+Own = Mapping[Subset, Records]
+"""Models of their own."""
+
+
+@dataclass
+class Found:
+    """What is finished.
+
+    Attributes:
+        own: The models of their own, by subset.
+        one: The one for all.
+        batch: The same with batch norms.
+    """
+
+    own: dict[Subset, dict[int, Record]] = field(default_factory=dict)
+    one: dict[int, Record] = field(default_factory=dict)
+    batch: dict[int, Record] = field(default_factory=dict)
+
+    @property
+    def records(self) -> list[Record]:
+        """All of them, models of their own first."""
+        return [record for group in (*self.own.values(), self.one, self.batch) for record in group.values()]
+
 
 PAPER: Mapping[Subset, tuple[float, float, float]] = {
     ("s1",): (18.83, 0.76, 0.25), ("lulc",): (20.77, 0.80, 0.21), ("s1", "lulc"): (21.10, 0.80, 0.22),
@@ -35,7 +59,7 @@ def named(subset: Subset) -> str:
 
 
 def values(
-    records: Mapping[int, Record],
+    records: Records,
     subset: Subset,
     measure: str,
     seeds: Sequence[int] = (),
@@ -56,7 +80,7 @@ def write_report(
     figure: bool,
 ) -> None:
     """Write the tables."""
-    own, one = {subset: records for subset, records in found.items() if subset}, found.get((), {})
+    own, one = found.own, found.one
     scenes = answers["oracle"].world["scenes"]
     head = (
         f"<!-- made by python -m experiments.table2_sources --preset {conclusions['preset']} -->\n\n"
@@ -64,14 +88,14 @@ def write_report(
         f"`{conclusions['preset']}`, test split. Mean ± standard deviation over seeds; differences are paired by seed, with "
         "95 % interval.\n"
     )
-    parts = [head, _subsets(own, one, answers), _one_for_all(own, one, preset), _order(own), _classes(own), towns(own)]
+    parts = [head, _subsets(own, one, answers), _one_for_all(found, preset), _order(own), _classes(own), towns(own)]
     parts += ["## The same tiles\n\n![test tiles from every subset](tiles.png)\n"] if figure else []
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     print(f"Wrote {path}")
 
 
-def _subsets(own: Found, one: Mapping[int, Record], answers: Mapping[str, Record]) -> str:
-    def scores(records: Mapping[int, Record], subset: Subset) -> list[str]:
+def _subsets(own: Own, one: Records, answers: Mapping[str, Record]) -> str:
+    def scores(records: Records, subset: Subset) -> list[str]:
         if not records:
             return ["–"] * 3
         return [spread(values(records, subset, m), d) for m, d in (("psnr", 2), ("ssim", 4), ("sam_rad", 4))]
@@ -92,26 +116,36 @@ def _subsets(own: Found, one: Mapping[int, Record], answers: Mapping[str, Record
     return "## Every subset, worst first\n\n" + table(head, rows)
 
 
-def _by_psnr(own: Found) -> list[Subset]:
+def _by_psnr(own: Own) -> list[Subset]:
     return sorted(own, key=lambda subset: float(np.mean(values(own[subset], subset, "psnr"))))
 
 
-def _one_for_all(own: Found, one: Mapping[int, Record], preset: Preset) -> str:
-    """Whether the one model comes close enough to each."""
+def _one_for_all(found: Found, preset: Preset) -> str:
+    """Whether the one model comes close enough to each, and where it stands with batch norms."""
+
+    def gaps(one: Records, subset: Subset) -> list[Difference | None]:
+        own = found.own[subset]
+        seeds = sorted(own.keys() & one.keys())
+        asked = questions(preset, subset)[::-1]
+        pairs = [[values(records, subset, "psnr", seeds, question) for records in (one, own)] for question in asked]
+        return [paired_difference(*pair) if seeds else None for pair in pairs]
+
     rows = []
-    for subset in _by_psnr(own):
-        seeds = sorted(own[subset].keys() & one.keys())
-        if seeds:
-            test, fresh = (
-                paired_difference(*(values(records, subset, "psnr", seeds, question) for records in (one, own[subset])))
-                for question in questions(preset, subset)
-            )
-            rows.append([named(subset), difference(fresh, 2), _close(fresh), difference(test, 2), _close(test)])
+    for subset in _by_psnr(found.own):
+        group = gaps(found.one, subset)
+        cells = [text for gap in group for text in ((difference(gap, 2), _close(gap)) if gap else ("–", "–"))]
+        cells += [difference(gap, 2) if gap else "–" for gap in gaps(found.batch, subset)]
+        if any(cell != "–" for cell in cells):
+            rows.append([named(subset), *cells])
     text = (
         f"At most {LIMIT_DB} dB below the model that was trained on the subset alone? On the train split of a fresh world "
-        f"({preset.fresh.name}), of which no model has seen anything, and on the test split, which has fewer scenes.\n\n"
+        f"({preset.fresh.name}), of which no model has seen anything, and on the test split, which has fewer scenes. The one "
+        "model has group norms, those of their own have batch norms; what it would be with batch norms stands beside it.\n\n"
     )
-    head = ["sources", "one − own (dB), fresh world", "close enough", "one − own (dB), test split", "close enough"]
+    head = [
+        "sources", "one − own (dB), fresh world", "close enough", "one − own (dB), test split", "close enough",
+        "with batch norms, fresh world", "with batch norms, test split",
+    ]  # fmt: skip
     return "## One model for all subsets\n\n" + text + table(head, rows) if rows else ""
 
 
@@ -121,7 +155,7 @@ def _close(gap: Difference) -> str:
     return verdict + ("" if sure else " on average; the interval leaves it open")
 
 
-def _order(own: Found) -> str:
+def _order(own: Own) -> str:
     """The order of PSNR beside the paper's, and the pairs that stand the other way round."""
     shared = [subset for subset in PAPER if subset in own]
     if len(shared) < 2:
@@ -159,7 +193,7 @@ def _order(own: Found) -> str:
     return "## The order, beside the paper's Table 2\n\n" + text + table(head, rows)
 
 
-def _lead(own: Found, one: Subset, other: Subset) -> Difference:
+def _lead(own: Own, one: Subset, other: Subset) -> Difference:
     """In PSNR, over the seeds that both have."""
     seeds = sorted(own[one].keys() & own[other].keys())
     return paired_difference(values(own[one], one, "psnr", seeds), values(own[other], other, "psnr", seeds))
@@ -171,7 +205,7 @@ def _told(leads: Mapping[tuple[Subset, Subset], Difference]) -> str:
     return "; ".join(told) or "none"
 
 
-def _classes(own: Found) -> str:
+def _classes(own: Own) -> str:
     """PSNR per land-cover class of the models of their own."""
     per_class = {
         subset: [record.scores[str(Question("test", subset))]["per_class"] for record in records.values()]

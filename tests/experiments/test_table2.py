@@ -10,7 +10,7 @@ from experiments.cells.cell import Record
 from experiments.table1_generators import plan as table1
 from experiments.table2_sources import __main__ as table2
 from experiments.table2_sources.plan import PRESETS, SUBSETS, alone, questions
-from experiments.table2_sources.report import PAPER, write_report
+from experiments.table2_sources.report import PAPER, Found, write_report
 from experiments.table2_sources.towns import towns
 
 
@@ -22,13 +22,14 @@ def test_the_toy_comparison_scores_all_subsets_and_repeats_no_cell(tmp_path, mon
     folder = tmp_path / "toy" / "table2_sources"
     results, text = json.loads((folder / "results.json").read_text()), (folder / "RESULTS.md").read_text()
     trained = [cell for cell in results["cells"] if "trains" not in cell]
-    assert len(trained) == 2 * (7 + 1)
+    assert len(trained) == 2 * (7 + 2)
     for cell in trained:
         asked = 7 if cell["options"]["source_dropout"] else 1
         assert len(cell["scores"]) == 2 * asked  # test split and fresh world
         assert all(5 < scores["psnr"] < 40 for scores in cell["scores"].values())
-    one = next(cell for cell in trained if cell["options"]["source_dropout"])
-    assert len({scores["psnr"] for scores in one["scores"].values()}) == 2 * 7  # each subset is another image
+    one = [cell for cell in trained if cell["options"]["source_dropout"]]
+    assert [cell["config"]["generator.norm"] for cell in one] == ["group"] * 2 + ["batch"] * 2
+    assert len({scores["psnr"] for cell in one[::2] for scores in cell["scores"].values()}) == 2 * 2 * 7  # all differ
     assert {cell["options"]["answer"] for cell in results["cells"] if "trains" in cell} == {"class_mean", "oracle"}
     for said in ("| s1 + lulc + dem |", "*oracle*", "Of the 15 pairs of subsets", "![test tiles"):
         assert said in text
@@ -63,9 +64,10 @@ def three(subset, psnr, **options):
     return {seed: record(subset, psnr, seed=seed, **options) for seed in range(3)}
 
 
-def written(found, tmp_path):
+def written(own, tmp_path, one=(), batch=()):
     ends = {name: record(SUBSETS[-1], psnr) for name, psnr in (("class_mean", 15.0), ("oracle", 30.0))}
     conclusions = {"preset": "toy", "date": "", "machine": ""}
+    found = Found(own, dict(one), dict(batch))
     write_report(tmp_path / "r.md", conclusions, PRESETS["toy"], found, ends, figure=False)
     return (tmp_path / "r.md").read_text()
 
@@ -90,9 +92,16 @@ def test_the_papers_order_is_named_where_ours_is_another(tmp_path):
 
 def test_one_model_for_all_is_close_enough_down_to_half_a_decibel(tmp_path):
     own = {subset: three(subset, 21.0 if subset == ("dem",) else 20.4) for subset in SUBSETS}
-    lines = written(own | {(): three((), 20.4, fresh=0.2)}, tmp_path).splitlines()
-    assert "| dem | -0.40 (-0.40 … -0.40) | yes | -0.60 (-0.60 … -0.60) | no |" in lines
-    assert "| s1 | +0.20 (+0.20 … +0.20) | yes | +0.00 (+0.00 … +0.00) | yes |" in lines
+    one, batch = three((), 20.4, fresh=0.2), three((), 20.3)
+    lines = written(own, tmp_path, one, batch).splitlines()
+    beside = "| -0.70 (-0.70 … -0.70) | -0.70 (-0.70 … -0.70) |"
+    assert f"| dem | -0.40 (-0.40 … -0.40) | yes | -0.60 (-0.60 … -0.60) | no {beside}" in lines
+    assert (
+        "| s1 | +0.20 (+0.20 … +0.20) | yes | +0.00 (+0.00 … +0.00) | yes | -0.10 (-0.10 … -0.10) | -0.10 (-0.10 … -0.10) |"
+        in lines
+    )
+    assert "| – | – | – | – | -0.10 (-0.10 … -0.10) |" in written(own, tmp_path, batch=batch)
+    assert "One model for all" not in written(own, tmp_path)
 
 
 def test_noise_in_towns_is_found_where_there_is_some_and_only_there():
