@@ -36,15 +36,18 @@ check: lint test        ## what CI runs
 bench: $(READY)         ## speed and memory, each as a ratio within one run
 	$(BIN)/python -m experiments.speed
 
-wheel:                  ## build the wheel, install it into an empty environment, make a small world there
+wheel:                  ## build the wheel, install it into an empty environment, make a small world there and train on it
 	@$(NEW_ENOUGH)
 	@test ! -e $(WHEEL_ENV) || test $(WHEEL_ENV) = build/wheel-env || { echo "$(WHEEL_ENV) is there already; the wheel is tried in an empty environment. Remove it first."; exit 2; }
-	rm -rf dist build/wheel-world build/wheel-env && mkdir -p build
+	rm -rf dist build/wheel-world build/wheel-run build/wheel-env && mkdir -p build
 	$(PYTHON) -m venv $(WHEEL_ENV)
 	$(WHEEL_ENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	$(WHEEL_ENV)/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
-	cd build && $(abspath $(WHEEL_ENV))/bin/rsspade world wheel-world --scenes 1 --tile-size 64 --scene-size 128
+	cd build && $(abspath $(WHEEL_ENV))/bin/rsspade world wheel-world --scenes 3 --tile-size 64 --scene-size 128
 	cd build && $(abspath $(WHEEL_ENV))/bin/rsspade check wheel-world
+	cd build && $(abspath $(WHEEL_ENV))/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+	    -m rsspade.training --data wheel-world --out wheel-run --steps 2 --batch_size 2 --generator.base_width 4 --generator.depth 3
+	cd build && $(abspath $(WHEEL_ENV))/bin/rsspade evaluate --run wheel-run --data wheel-world
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

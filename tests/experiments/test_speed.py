@@ -12,7 +12,7 @@ from experiments.speed import __main__ as speed
 from experiments.speed import memory
 from experiments.speed.metrics import measure_metrics
 from experiments.speed.models import measure_models
-from experiments.speed.plan import LIMITS, MODELS, PRESETS, Preset
+from experiments.speed.plan import LIMIT_MB, LIMITS, MODELS, PRESETS, Preset
 from experiments.speed.reading import measure_reading
 from experiments.speed.report import report
 from experiments.speed.scene import measure_scene
@@ -119,6 +119,33 @@ def test_parts_are_kept_one_by_one_and_told_in_one_table(tmp_path, monkeypatch, 
     assert text == report(found)
     assert "| 15.0 against 10.0 tiles/s | 1.5 |" in text
     assert "| 500 MB at 1.50 Mpx/s | 0.25 |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # under a minute of arithmetic; longer on a machine with other things to do
+def test_the_toy_preset_measures_every_part(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # what `main` sets is taken back with it
+    monkeypatch.setattr(sys, "argv", ["speed", "--preset", "toy", "--out", str(tmp_path)])
+    speed.main()
+    found = json.loads((tmp_path / "results.json").read_text())["toy"]
+    assert tuple(found) == speed.PARTS
+    assert found["prepare"]["side"] == PRESETS["toy"].prepared
+    assert 100 < found["prepare"]["peak_mb"] < 1500
+    assert found["prepare"]["of_limit"] == found["prepare"]["peak_mb"] / LIMIT_MB
+    assert all(0.1 < rate < 1000 for rate in found["world"]["tiles_per_s"].values())
+    assert all(ratio > 3 for ratio in found["reading"]["ratios"].values())
+    assert all(difference < 1e-6 for difference in found["metrics"]["largest_difference"].values())
+    for what in ("training", "inference"):
+        assert set(found["models"]["seconds"][what]) == set(MODELS)
+        assert all(10 < peak < 1000 for peak in found["memory"]["megabytes"][what].values())
+    text = (tmp_path / "RESULTS.md").read_text()
+    for told in (
+        "`prepare` on a 512×512 px scene",
+        "`world`, 128 px",
+        "training per image of 64 px",
+        "`scene` of 192×192 px",
+    ):
+        assert told in text
 
 
 def test_a_gpu_that_is_not_there_is_told_in_a_line(tmp_path, monkeypatch):

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from rsspade.errors import ConfigError, InputError
-from segmentation.models import MODELS, Segmenter, SegmenterConfig, SegmenterInfo, build_segmenter
+from segmentation.config import SegmentationConfig
+from segmentation.models import MODELS, Segmenter, SegmenterConfig, SegmenterInfo, build_segmenter, smp_networks
 from segmentation.models.contract import stack_sources
 
 
@@ -149,6 +151,21 @@ def test_a_library_model_without_the_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "segmentation_models_pytorch", None)
     with pytest.raises(ConfigError, match=r'pip install "rsspade\[models\]"'):
         build_segmenter(SegmenterConfig(model="unet", sources={"s2": 4}, num_classes=9))
+
+
+def test_an_encoder_gets_weights_from_elsewhere_only_where_they_are_named(monkeypatch):
+    asked = []
+
+    def unet(**given):
+        asked.append(given["encoder_weights"])
+        return torch.nn.Conv2d(given["in_channels"], given["classes"], 1)
+
+    monkeypatch.setattr(smp_networks, "_library", lambda: SimpleNamespace(Unet=unet))
+    config = SegmenterConfig(model="unet", sources={"s2": 4}, num_classes=9)
+    assert SegmentationConfig(data="data", out="run").network.pretrained is None
+    build_segmenter(config)
+    build_segmenter(config, pretrained="imagenet")
+    assert asked == [None, "imagenet"]
 
 
 @pytest.fixture
