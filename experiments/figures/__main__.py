@@ -9,13 +9,12 @@ import dataclasses
 import json
 import math
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.cells.cell import Cell, Question, Record
-from experiments.cells.machine import commit, machine
+from experiments.cells.machine import made
 from experiments.cells.pictures import telling_tiles
 from experiments.cells.results import add_options, open_workshop
 from experiments.cells.runner import Workshop
@@ -146,7 +145,7 @@ def main() -> int:
         print(f"figures: {' '.join(str(err).split())}", file=sys.stderr)
         return 2
     results = {
-        "experiment": "figures", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(), "commit": commit(),
+        "experiment": "figures", "preset": options.preset, **made(),
         "dataset": dataset.info.name, "run": about(model, dataset), **found,
     }  # fmt: skip
     write_bytes_atomically(folder / "results.json", (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())

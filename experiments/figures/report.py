@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.cells.machine import origin
 from experiments.cells.tables import table
 from experiments.figures.contrast import KINDS
 from experiments.figures.measures import MEASURES
@@ -24,7 +25,7 @@ def write_report(path: Path, results: Mapping[str, Any]) -> None:
     about = results["run"]
     head = (
         f"<!-- made by python -m experiments.figures --preset {results['preset']} -->\n\n"
-        f"{results['dataset']}, {results['date']}, {results['machine']}. Synthetic images by `{about['model']}` from "
+        f"{results['dataset']}, {origin(results)}. Synthetic images by `{about['model']}` from "
         f"{' + '.join(about['sources'])}, {about['steps']} steps, rate {about['lr']:g}, seed {about['seed']}, adversarial loss {about['adversarial']:g}; test split, "
         f"{results['tiles']} tiles of {results['scenes']} scenes"
         + ("" if about["unseen"] else ", **of another split than it was trained on**") + ".\n"

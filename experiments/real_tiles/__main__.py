@@ -6,15 +6,12 @@ Without --part both run.
 
 import argparse
 import dataclasses
-import importlib.metadata
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import rsspade
 from experiments.cells.cell import Question, Record
-from experiments.cells.machine import commit, machine
+from experiments.cells.machine import made
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.tiles import SMALLEST_WINDOW, Design
@@ -61,8 +58,7 @@ def run(options: argparse.Namespace) -> None:
         designs[design], own = compare_on(workshop, preset, design, content, tiles, sources)
         records += own
     conclusions: dict[str, Any] = {
-        "experiment": "real_tiles", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
-        "commit": commit(), "versions": versions(), "tiles": tiles, "tile_size": whole.info.tile_size, "content": content,
+        "experiment": "real_tiles", "preset": options.preset, **made(records), "tiles": tiles, "tile_size": whole.info.tile_size, "content": content,
         "sources": list(sources),
     }  # fmt: skip
     folder = options.results or workshop.out / "real_tiles"
@@ -111,11 +107,6 @@ def compare_on(
     records = workshop.run_all([(cell, [asked[cell.world.name]]) for _, _, cell in cells])
     named = [(arm, seed, record) for (arm, seed, _), record in zip(cells, records, strict=True)]
     return gather(named, {name: str(own) for name, own in asked.items()}), [*first, *records]
-
-
-def versions() -> dict[str, str]:
-    """Of what decides about numbers."""
-    return {"rsspade": rsspade.__version__, **{name: importlib.metadata.version(name) for name in ("torch", "numpy")}}
 
 
 if __name__ == "__main__":

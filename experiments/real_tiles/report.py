@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.cells.cell import Record
+from experiments.cells.machine import origin
 from experiments.cells.statistics import Difference, block_bootstrap, mean_and_spread
 from experiments.cells.tables import difference, number, spread, table
 from experiments.cells.tiles import tile_of
@@ -66,14 +67,13 @@ def _means(own: np.ndarray) -> list[float]:
 
 def write_report(path: Path, conclusions: Mapping[str, Any], designs: Mapping[str, Found]) -> None:
     """Write the tables."""
-    versions = ", ".join(f"{name} {version}" for name, version in conclusions["versions"].items())
     tiles = conclusions["tiles"]
     parts = [
         f"<!-- made by python -m experiments.real_tiles --data DIR --preset {conclusions['preset']} "
         f"--sources {','.join(conclusions['sources'])} -->\n\n"
         f"{len(tiles)} tiles in the layout of TerraMesh ({', '.join(tiles)}; hash of their files {conclusions['content']}), "
-        f"{conclusions['tile_size']} px; sources {' + '.join(conclusions['sources'])}; {conclusions['date']}, "
-        f"{conclusions['machine']}, {versions}, commit {conclusions['commit']}, preset `{conclusions['preset']}`.\n\n"
+        f"{conclusions['tile_size']} px; sources {' + '.join(conclusions['sources'])}; preset "
+        f"`{conclusions['preset']}`; {origin(conclusions)}, written at commit {conclusions['commit']}.\n\n"
         "Scores are means over blocks. *Over blocks* is the standard deviation of blocks (each the mean of its seeds), *over "
         "seeds* that of seeds (each the mean of its blocks). Intervals are 95 %, by resampling blocks within their tiles and "
         "seeds: they say what other blocks of these tiles and other trainings would give, and nothing about other tiles.\n"

@@ -5,13 +5,11 @@ Each part prints its numbers and keeps them in `results.json` beside the README 
 
 import argparse
 import json
-import os
-import platform
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from experiments.cells.machine import made
 from experiments.scene.filling import measure_filling
 from experiments.scene.memory import measure_memory, write_generator, write_mask
 from experiments.scene.seams import measure_seams
@@ -141,9 +139,7 @@ def main() -> None:
     results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {}
     with tempfile.TemporaryDirectory() as name:
         for part in chosen:
-            results[part] = parts[part](options, Path(name)) | {
-                "date": time.strftime("%Y-%m-%d"), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            }  # fmt: skip
+            results[part] = parts[part](options, Path(name)) | made()
     options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"Wrote {options.json}")
 

@@ -9,12 +9,11 @@ import argparse
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.cells.machine import commit, machine
+from experiments.cells.machine import machine, made
 from experiments.cells.tables import table
 from experiments.speed.data import measure_prepare, measure_world, rsspade
 from experiments.speed.plan import PRESETS, Preset
@@ -98,7 +97,7 @@ def main() -> None:
         for part, work in measure(preset, parts, Path(name)).items():
             if part not in parts:
                 continue
-            found = {**work(), "date": time.strftime("%Y-%m-%d"), "commit": commit(), "machine": where}
+            found = {**work(), **made(), "machine": where}
             own = {**results.get(options.preset, {}), part: found}
             results[options.preset] = {p: own[p] for p in PARTS if p in own}
             print(table(("what", "measured", "ratio"), list(rows({part: found}))).split("\n", 2)[2], end="", flush=True)

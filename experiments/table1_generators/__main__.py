@@ -6,13 +6,12 @@ whatever was asked for in this call.
 """
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.cells.cell import Cell, Question, Record
-from experiments.cells.machine import machine
+from experiments.cells.machine import made
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.step_time import step_times
@@ -22,7 +21,7 @@ from experiments.table1_generators.figure import draw_tiles
 from experiments.table1_generators.plan import PRESETS, RIMMED, TEST, VAL, Preset, models
 from experiments.table1_generators.report import write_report
 
-PARTS = ("rates", "cost", "steps", "adversarial")
+PARTS = ("rates", "cost", "steps", "spade", "adversarial")
 
 
 def affordable(seconds: float, step_time: float) -> int:
@@ -67,6 +66,7 @@ def arms(preset: Preset, rates: Mapping[str, float], times: Mapping[str, float])
     return {
         "cost": {name: cell.with_(steps=affordable(preset.seconds, times[name])) for name, cell in base.items()},
         "steps": {name: cell.with_(steps=preset.steps) for name, cell in base.items() if name != "spade"},
+        "spade": {name: base[name].with_(steps=preset.steps) for name in ("rs_spade", "spade")},
         "adversarial": {"without": plain, "with": plain.with_(loss__adversarial=0.02)},
     }
 
@@ -114,17 +114,17 @@ def main() -> None:
     answers = {
         n: workshop.run([Cell(preset.world, {"answer": n}, "answer")], [TEST])[0] for n in ("class_mean", "oracle")
     }
-    conclusions: dict[str, Any] = {
-        "experiment": "table1_generators", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
-        "tile_size": preset.world.tile_size, "device": best_device().type, "step_times": times, "image_costs": costs, "rates": rates,
-    }  # fmt: skip
-    folder = options.results or workshop.out / "table1_generators"
-    folder.mkdir(parents=True, exist_ok=True)
     everything = [
         *records,
         *answers.values(),
         *(r for group in groups.values() for found in group.values() for r in found),
     ]
+    conclusions: dict[str, Any] = {
+        "experiment": "table1_generators", "preset": options.preset, **made(everything),
+        "tile_size": preset.world.tile_size, "device": best_device().type, "step_times": times, "image_costs": costs, "rates": rates,
+    }  # fmt: skip
+    folder = options.results or workshop.out / "table1_generators"
+    folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.json", conclusions, everything)
     shown = {name: cell.with_(seed=preset.seeds[0]) for name, cell in cells["cost"].items()}
     drawn = draw_tiles(folder / "tiles.png", workshop, shown)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cells.cell import Question, Record
+from experiments.cells.machine import origin
 from experiments.cells.statistics import paired_difference
 from experiments.cells.tables import difference, spread, table
 from experiments.table1_generators.plan import RIMMED, TEST, VAL
@@ -18,6 +19,7 @@ MEASURES: Mapping[str, tuple[str, str, int]] = {
 TITLES = {
     "cost": "Equal cost",
     "steps": "Equal steps",
+    "spade": "Equal steps, spade",
     "adversarial": "With and without the adversarial loss, equal steps",
 }
 PAPER: Mapping[str, tuple[float, float, float]] = {"RS-SPADE": (23.14, 0.84, 0.19), "Pix2pix": (18.84, 0.62, 0.23)}
@@ -56,8 +58,8 @@ def write_report(
     (first,) = {record.world["scenes"] for record in answers.values()}
     head = (
         f"<!-- made by python -m experiments.table1_generators --preset {conclusions['preset']} -->\n\n"
-        f"Built-in world of {first} scenes, {conclusions['date']}, {conclusions['machine']}, preset "
-        f"`{conclusions['preset']}`. Mean ± standard deviation over seeds.\n"
+        f"Built-in world of {first} scenes, preset `{conclusions['preset']}`, {origin(conclusions)}. "
+        "Mean ± standard deviation over seeds.\n"
     )
     parts = [head, *(_group(TITLES[name], group, answers) for name, group in groups.items() if group)]
     parts += [

@@ -7,12 +7,11 @@ there, whatever was asked for in this call.
 
 import argparse
 import itertools
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cells.cell import Cell, Question, Record
-from experiments.cells.machine import machine
+from experiments.cells.machine import made
 from experiments.cells.results import add_options, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table2_sources.figure import draw_tiles
@@ -65,12 +64,11 @@ def main() -> None:
         name: workshop.run([Cell(preset.world, {"answer": name}, "answer")], [Question("test")])[0]
         for name in ("class_mean", "oracle")
     }
-    conclusions = {
-        "experiment": "table2_sources", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
-    }  # fmt: skip
+    everything = [*answers.values(), *found.records]
+    conclusions = {"experiment": "table2_sources", "preset": options.preset, **made(everything)}
     folder = options.results or workshop.out / "table2_sources"
     folder.mkdir(parents=True, exist_ok=True)
-    write_results(folder / "results.json", conclusions, [*answers.values(), *found.records])
+    write_results(folder / "results.json", conclusions, everything)
     drawn = draw_tiles(folder / "tiles.png", workshop, preset)
     write_report(folder / "RESULTS.md", conclusions, preset, found, answers, figure=drawn)
 

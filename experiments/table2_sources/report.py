@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.cells.cell import Question, Record
+from experiments.cells.machine import origin
 from experiments.cells.statistics import Difference, paired_difference
 from experiments.cells.tables import difference, spread, table
 from experiments.table2_sources.plan import Preset, questions
@@ -84,8 +85,8 @@ def write_report(
     scenes = answers["oracle"].world["scenes"]
     head = (
         f"<!-- made by python -m experiments.table2_sources --preset {conclusions['preset']} -->\n\n"
-        f"Built-in world of {scenes} scenes, {conclusions['date']}, {conclusions['machine']}, preset "
-        f"`{conclusions['preset']}`, test split. Mean ± standard deviation over seeds; differences are paired by seed, with "
+        f"Built-in world of {scenes} scenes, preset `{conclusions['preset']}`, test split; {origin(conclusions)}. "
+        "Mean ± standard deviation over seeds; differences are paired by seed, with "
         "95 % interval.\n"
     )
     parts = [head, _subsets(own, one, answers), _one_for_all(found, preset), _order(own), _classes(own), towns(own)]

@@ -7,12 +7,11 @@ this order. The tables hold all that is there, whatever was asked for in this ca
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cells.machine import machine
+from experiments.cells.machine import made
 from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table3_augmentation.figures import draw_curves, draw_maps
@@ -36,11 +35,12 @@ def main() -> None:
     folder = options.results or workshop.out / "table3_augmentation"
     folder.mkdir(parents=True, exist_ok=True)
     earlier = _earlier(folder / "results.json", options.preset)
+    everything = [record for records in found.values() for record in records.values()]
     conclusions = {
-        "experiment": "table3_augmentation", "preset": options.preset, "date": time.strftime("%Y-%m-%d"), "machine": machine(),
+        "experiment": "table3_augmentation", "preset": options.preset, **made(everything),
         "images": measure_images(sets) or earlier.get("images", {}),
     }  # fmt: skip
-    write_results(folder / "results.json", conclusions, [r for records in found.values() for r in records.values()])
+    write_results(folder / "results.json", conclusions, everything)
     draw_curves(folder / "curves.png", preset, found)
     drawn = {
         "maps": draw_maps(folder / "maps.png", workshop, preset), "images": draw_images(folder / "images.png", sets),

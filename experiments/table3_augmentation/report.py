@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cells.cell import Question, Record
+from experiments.cells.machine import origin
 from experiments.cells.statistics import Difference, detectable_difference, holm, paired_difference, verdict
 from experiments.cells.tables import difference, number, spread, table
 from experiments.table3_augmentation.images import describe_images
@@ -53,7 +54,7 @@ def write_report(
     fresh, test = Question("train", (), preset.fresh), Question("test", ())
     head = (
         f"<!-- made by python -m experiments.table3_augmentation --preset {conclusions['preset']} -->\n\n"
-        f"Built-in world, {conclusions['date']}, {conclusions['machine']}, preset `{conclusions['preset']}`. Mean ± standard "
+        f"Built-in world, preset `{conclusions['preset']}`, {origin(conclusions)}. Mean ± standard "
         f"deviation over seeds; differences are paired by seed, with 95 % interval. mIoU is decided on a fresh world "
         f"({preset.fresh.name}) that no network and no generator has seen; the test split stands beside it.\n\n{PAPER}\n"
     )

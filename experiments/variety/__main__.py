@@ -9,12 +9,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from experiments.cells.cell import Record, World
-from experiments.cells.machine import commit, machine
+from experiments.cells.machine import made
 from experiments.cells.results import add_options, open_workshop, write_results
 from experiments.variety.arms import SAMPLES, Size, compare_arms
 from experiments.variety.seeds import cells, criteria_table, draw_scores
@@ -55,14 +54,14 @@ def main() -> None:
     path = (options.results or workshop.out / "variety") / "results.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     records = [Record(**cell) for cell in content.pop("cells", [])]
-    made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "commit": commit(), "preset": options.preset}
+    origin = {**made(), "preset": options.preset}
     if "arms" in (options.part or PARTS):
         size = dataclasses.asdict(preset.arms)
-        content["arms"] = {**made, **size, "samples": SAMPLES, "rows": compare_arms(preset.arms)}
+        content["arms"] = {**origin, **size, "samples": SAMPLES, "rows": compare_arms(preset.arms)}
     if "seeds" in (options.part or PARTS):
         trained = cells(preset.world, preset.steps, preset.seeds, preset.smaller)
         records, rows = draw_scores(workshop, trained)
-        content["seeds"] = {**made, "samples": SAMPLES, "rows": rows}
+        content["seeds"] = {**origin, "samples": SAMPLES, "rows": rows}
         print(criteria_table(rows))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_results(path, content, records)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.cells.cell import GENERATIONS, Cell, Question, Record, Synthetic, World
+from experiments.cells.machine import made, origin
 from experiments.cells.results import write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.statistics import detectable_difference, holm, mean_and_spread, paired_difference
@@ -123,6 +124,17 @@ def test_results_of_another_place_count_as_done(record, tmp_path):
     elsewhere = Workshop(tmp_path / "elsewhere", workers=0)
     assert elsewhere.take_over(content["cells"]) == 1
     assert elsewhere.finished(TINY, [VAL]) == Record(**content["cells"][0])
+
+
+def test_results_say_what_they_were_made_with_and_from_which_trainings(record):
+    later = dataclasses.replace(record, date="2999-01-02", commit="fffffff")
+    found = made([later, dataclasses.replace(record, commit="0000000"), later])
+    assert found["trainings"] == {"first": record.date, "last": "2999-01-02", "commits": ["0000000", "fffffff"]}
+    assert found["versions"]["torch"] == torch.__version__
+    text = origin(found)
+    assert f"torch {torch.__version__}, numpy {np.__version__}" in text
+    assert text.endswith(f"; trainings of {record.date} to 2999-01-02 at commits 0000000, fffffff")
+    assert "trainings" not in made()
 
 
 def test_a_cell_that_cannot_be_trained_is_refused_with_its_reason(workshop):

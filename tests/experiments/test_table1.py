@@ -35,6 +35,7 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     assert "rs_spade − pix2pix" in text
     assert "| class | share of the pixels | rs_spade |" in text
     assert "| with | 6 |" in text
+    assert "## Equal steps, spade (test split)" in text
     assert "## Equal cost, edges" in text
     assert "| RS-SPADE | 23.14 | 0.84 | 0.19 | the paper's |" in text
     assert "*class-mean image*" in text
