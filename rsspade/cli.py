@@ -130,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
+        if not arguments:
+            print("rsspade: expected a command, found none. See `rsspade --help`.", file=sys.stderr)
         return 0 if arguments else 2
     if arguments[0] in ("-V", "--version"):
         print(f"rsspade {__version__}")

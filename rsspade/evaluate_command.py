@@ -11,10 +11,11 @@ from typing import Any
 from rsspade.cli import Command
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import SPLITS, DatasetFolder, of_another_split
-from rsspade.errors import ConfigError, OutputError, explain
+from rsspade.errors import ConfigError, explain
 from rsspade.jobs import disk_errors
 from rsspade.memory import keep_freed_memory
 from rsspade.sources import parse_conditions
+from rsspade.targets import refuse_target
 
 __all__ = ["COMMAND"]
 
@@ -49,8 +50,8 @@ def _run(options: argparse.Namespace) -> int:
         )
     check_samples(options.samples)
     for path in (options.json, options.csv):
-        if path is not None and not path.parent.is_dir():  # before the work, not after it
-            raise OutputError(explain(path, expected="a folder to write into", found="none", fix="Make it first."))
+        if path is not None:
+            refuse_target(path)
     keep_freed_memory()
     model = RSSpade.from_pretrained(find_generator(options.run))
     if options.samples > 1:

@@ -98,7 +98,7 @@ def train(config: SegmentationConfig) -> int:
             return _to_the_end(run, interruption)
     finally:
         if lock is not None:
-            lock.release()
+            folder.leave(lock)
 
 
 def _build(

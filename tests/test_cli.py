@@ -17,7 +17,9 @@ def test_help_names_every_command(capsys):
 
 def test_no_command_is_a_mistake(capsys):
     assert main([]) == 2
-    assert "usage" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "usage" in shown.out
+    assert shown.err == "rsspade: expected a command, found none. See `rsspade --help`.\n"
 
 
 def test_an_unknown_command_lists_the_known_ones(capsys):

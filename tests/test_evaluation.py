@@ -228,7 +228,9 @@ def test_two_processes_give_the_scores_of_one(run, data, tmp_path):
         ({"sources": ("s1",)}, ["--sources", "s1,dem"], "--sources: expected a subset of s1, which the model was trained with, found dem"),
         ({}, ["--split", "tests"], "--split: expected one of train, val, test"),
         ({}, ["--batch-size", "0"], "--batch-size: expected at least 1"),
-        ({}, ["--json", "nowhere/s.json"], "expected a folder to write into, found none"),
+        ({}, ["--json", "nowhere/s.json"], "expected a file in a folder that exists, found no such folder"),
+        ({}, ["--json", ""], "expected a file, found a folder of that name"),
+        ({}, ["--csv", "."], "expected a file, found a folder of that name"),
         ({}, ["--run", "nowhere"], "expected a run folder with generator/ in it"),
     ],
 )  # fmt: skip

@@ -121,6 +121,8 @@ class TileRow:
 
 
 COLUMNS = tuple(f.name for f in fields(TileRow))
+_ALWAYS = ("tile", "scene", "split", "crs", "x_min", "y_max", "valid_fraction")
+"""Columns without which a table is none of ours."""
 
 
 def split_sha256(rows: Iterable[TileRow]) -> str:
@@ -162,6 +164,12 @@ class DatasetFolder:
             )
         info = parse_info(path / "dataset.json", _read_text(path / "dataset.json"))
         table = csv.DictReader(io.StringIO(_read_text(path / "tiles.csv")))
+        missing = [name for name in _ALWAYS if name not in (table.fieldnames or ())]
+        if missing:
+            raise InputError(
+                explain(path / "tiles.csv", expected=f"the columns {', '.join(_ALWAYS)}", found=f"no {', '.join(missing)}",
+                        fix="Restore the file, or make the dataset again.")
+            )  # fmt: skip
         rows = [TileRow.from_csv(row, f"{path / 'tiles.csv'} line {n}") for n, row in enumerate(table, start=2)]
         names = {r.tile for r in rows}
         if len(names) != len(rows):

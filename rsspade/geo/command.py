@@ -84,7 +84,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.9,
         metavar="F",
-        help="share of pixels of a tile at which all sources hold data (default: %(default)s)",
+        help="share of pixels of a tile at which all sources hold data; 0 for all tiles with one such pixel (default: %(default)s)",
     )
     parser.add_argument("--split", default="7:2:1", metavar="R", help="train:val:test (default: %(default)s)")
     parser.add_argument(
@@ -108,6 +108,10 @@ def _run(options: argparse.Namespace) -> int:
             "the land cover is taken to be in Dynamic World's classes; name its scheme with --landcover-scheme.",
             RSSpadeWarning,
             stacklevel=2,
+        )
+    if not 0 <= options.seed < 2**63:
+        raise InputError(
+            explain("--seed", expected="a whole number from 0 on", found=str(options.seed), fix="Correct the option.")
         )
     if options.workers is not None and options.workers < 1:
         raise InputError(

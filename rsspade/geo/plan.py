@@ -50,7 +50,7 @@ class PrepareOptions:
             ("--tile-size", 32 <= self.tile_size <= 4096, "32 to 4096 pixels", self.tile_size),
             ("--stride", 1 <= self.stride <= self.tile_size, "1 to the tile size", self.stride),
             ("--pixel-size", 0.1 <= self.pixel_size <= 1000, "0.1 to 1000 metres", self.pixel_size),
-            ("--min-valid", 0 < self.min_valid <= 1, "a share above 0 and at most 1", self.min_valid),
+            ("--min-valid", 0 <= self.min_valid <= 1, "a share from 0 to 1", self.min_valid),
         )
         for name, fine, expected, found in checks:
             if not fine:

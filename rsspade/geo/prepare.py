@@ -128,7 +128,7 @@ def prepare_block(
             part = np.s_[..., row - rows[0] : row - rows[0] + size, column - columns[0] : column - columns[0] + size]
             share = float(valid[part].mean())
             best = max(best, share)
-            if share < options.min_valid:
+            if share < options.min_valid or share == 0:
                 continue
             place = plan.grid.window(row, column, size, size)
             name = f"{plan.name}_r{row // options.stride:03d}_c{column // options.stride:03d}"

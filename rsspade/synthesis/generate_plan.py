@@ -238,6 +238,10 @@ def warn_of_oddities(plan: Plan) -> None:
 
 def refuse_place(out: Path, dataset: Path) -> None:
     """Refuse an output that would mix with its input."""
+    if out.name in ("", ".."):
+        raise OutputError(
+            explain(f"--out {out}", expected="a new folder", found="no name for one", fix="Choose another --out.")
+        )
     place, inside = out.resolve(), dataset.resolve()
     if place == inside or inside in place.parents:
         raise OutputError(

@@ -122,7 +122,7 @@ def train(config: TrainingConfig) -> int:
             return _to_the_end(run, interruption)
     finally:
         if lock is not None:
-            lock.release()
+            folder.leave(lock)
 
 
 def training_steps(run: Run) -> Iterator[int]:

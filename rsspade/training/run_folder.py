@@ -1,5 +1,6 @@
 """The run folder: one run in it, its resolved config, and the places of everything that is kept."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,18 +95,24 @@ class RunFolder:
         return lock
 
     def claim(self, config: RunOptions) -> None:
-        """Refuse a folder that holds another run; a new one gets the resolved config and its folders."""
+        """Refuse a folder that holds another run; a new one stays empty until nothing can refuse it any more."""
         held = self._held()
         resume = config.resume or config.resume_from is not None
         if held and not resume:
             raise self._refusal("a run", "Add --resume to continue it, or choose another --out.")
         if held:
             self._refuse_other_run(config)
-        else:
-            self.keep(config)
+
+    def leave(self, lock: FileLock) -> None:
+        """Let others in; a folder with nothing but the lock in it was refused after all, and goes."""
+        if not self._held():
+            (self.path / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+        lock.release()
 
     def keep(self, config: RunOptions) -> None:
-        """Write the resolved config; of a run that goes on, once nothing can refuse it any more."""
+        """Write the resolved config and make the folders, once nothing can refuse the run any more."""
         with disk_errors(self.path):
             for folder in (self.path, self.checkpoints, self.samples, self.events):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -29,8 +29,11 @@ def run_script(
         find_train: Imports and returns what trains, after the options are read: a typing error is told at once.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        return while_somebody_reads(lambda: _show(usage + describe_options(kind), 0 if arguments else 2))
+    if not arguments:
+        _say(f"{name}: expected options, at least --data and --out, found none. See `--help`.")
+        return 2
+    if "--help" in arguments or "-h" in arguments:
+        return while_somebody_reads(lambda: _show(usage + describe_options(kind)))
     with warnings.catch_warnings():
         warnings.simplefilter("default", RSSpadeWarning)
         show = warnings.showwarning
@@ -49,9 +52,9 @@ def run_script(
             return 130
 
 
-def _show(text: str, code: int) -> int:
+def _show(text: str) -> int:
     print(text)
-    return code
+    return 0
 
 
 def _say(line: str) -> None:

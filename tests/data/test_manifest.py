@@ -62,6 +62,15 @@ def test_a_bad_line_is_named(tmp_path, make_dataset, new, message):
         DatasetFolder.open(tmp_path / "d")
 
 
+def test_a_table_of_something_else_is_named_though_it_holds_no_line(tmp_path, make_dataset):
+    make_dataset(tmp_path / "d")
+    (tmp_path / "d" / "tiles.csv").write_text("tile,split,crs,name\n")
+    with pytest.raises(
+        InputError, match=r"expected the columns tile, .*, found no scene, x_min, y_max, valid_fraction"
+    ):
+        DatasetFolder.open(tmp_path / "d")
+
+
 @pytest.mark.parametrize(
     ("new", "message"),
     [

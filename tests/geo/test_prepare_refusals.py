@@ -65,6 +65,7 @@ DAMAGES = {
     "a band that the file lacks": (lambda f: None, r"s2\.tif: expected the bands blue, swir16", "--s2-bands", "blue,B11"),
     "a tile larger than the scene": (lambda f: None, r"scene s2: expected an area of at least one tile \(512 px\)", "--tile-size", 512),
     "an option out of range": (lambda f: None, r"--min-valid: expected", "--min-valid", 1.5),
+    "a seed that is none": (lambda f: None, r"--seed: expected a whole number from 0 on, found -1", "--seed", -1),
 }  # fmt: skip
 
 

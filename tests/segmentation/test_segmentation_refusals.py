@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,19 @@ def test_an_id_outside_the_scheme_is_refused_in_training_and_in_evaluation(capsy
             else refusal(capsys, arguments(data, tmp_path / "other", steps=1))
         )
     assert not (tmp_path / "other").exists()
+
+
+def test_a_run_that_was_refused_late_leaves_nothing_in_the_way_of_the_next(capsys, dataset, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "segmentation_models_pytorch", None)
+        told = refusal(
+            capsys,
+            arguments(dataset, tmp_path / "run", steps=1, model="unet", network__base_width=None, network__depth=None),
+        )
+    assert 'pip install "rsspade[models]"' in told
+    assert not (tmp_path / "run").exists()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert train.main(arguments(dataset, tmp_path / "run", steps=1)) == 0
 
 
 def test_labels_that_cannot_teach_are_refused(capsys, spoilt, tmp_path):

@@ -140,6 +140,10 @@ def test_what_cannot_be_asked_for_is_refused_in_one_line(data, tmp_path, capsys,
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_place_without_a_name_is_refused(run, data, capsys):
+    assert "--out .: expected a new folder, found no name for one" in refused(capsys, run, data, "")
+
+
 def test_a_model_in_another_scheme_works_without_land_cover(data, tmp_path):
     save_run(tmp_path / "run", scheme="worldcover")
     assert generate(tmp_path / "run", data, tmp_path / "out", "--sources", "s1,dem") == 0

@@ -103,6 +103,12 @@ def test_a_file_of_options_that_cannot_be_is_refused(tmp_path, capsys, text, exp
     assert expected in refusal(capsys, [*NEEDED, "--config", str(tmp_path / "options.yaml")])
 
 
+def test_no_option_at_all_is_told_in_one_line(capsys):
+    assert (
+        refusal(capsys, []) == "train_gan.py: expected options, at least --data and --out, found none. See `--help`.\n"
+    )
+
+
 def test_help_explains_every_option_and_shows_an_example(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
@@ -123,6 +129,7 @@ def test_help_explains_every_option_and_shows_an_example(capsys):
         ({}, {"generator__depth": 1}, "generator.depth: expected a whole number from 2 to 8"),
         ({}, {"generator__modulate": "some"}, "generator.modulate: expected all, none"),
         ({}, {"data": "nowhere"}, "expected a dataset folder, found no such folder"),
+        ({}, {"resume_from": "step_00000100"}, "expected a checkpoint in"),
     ],
 )  # fmt: skip
 def test_a_dataset_that_cannot_be_trained_on_is_refused_before_anything_is_written(
