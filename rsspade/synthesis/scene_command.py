@@ -63,6 +63,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     outputs, samples = _chosen_outputs(options)
+    if not 0 <= options.seed < 2**63:
+        raise ConfigError(
+            explain("--seed", expected="a whole number from 0 on", found=str(options.seed), fix="Correct the value.")
+        )
     _refuse_half_a_fill(options)
     _refuse_no_date(options.date)
     import torch  # here, so that a wrong option is told at once

@@ -39,6 +39,7 @@ REFUSALS = {
     "fill without mask": (lambda land, tmp: ["--fill", "x.tif"], ("s1",), r"--mask: expected a file beside --fill, found none"),
     "mask without fill": (lambda land, tmp: ["--mask", "x.tif"], ("s1",), r"--fill: expected a file beside --mask, found none"),
     "overlap as wide as the tile": (lambda land, tmp: ["--tile", 64, "--overlap", 64], ("s1",), r"--overlap: expected 0 to 63 pixels"),
+    "a seed that is none": (lambda land, tmp: ["--seed", -1], ("s1",), r"--seed: expected a whole number from 0 on, found -1"),
     "a tile that is too small": (lambda land, tmp: ["--tile", 32], ("s1",), r"--tile: expected at least 64 pixels, found 32"),
     "a folder that does not exist": (lambda land, tmp: ["--out", tmp / "no" / "a.tif"], ("s1",), r"expected a file in a folder that exists"),
     "another kind of file": (lambda land, tmp: ["--out", tmp / "a.png"], ("s1",), r"expected a name that ends in \.tif"),
