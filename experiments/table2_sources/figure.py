@@ -1,4 +1,4 @@
-"""The figure: the same test tiles from every subset of the sources, by models of their own and by the one for all."""
+"""The figure: the same test tiles from every subset of the sources, by the one model for all and by models of their own."""
 
 from pathlib import Path
 
@@ -20,17 +20,24 @@ from rsspade.report.panels import Line, panel_figure
 
 __all__ = ["draw_tiles"]
 
+ONE = "one for all"
 TILES = 2
 SIDE = 1.6
 """Of a panel, in inches."""
 
 
 def draw_tiles(path: Path, workshop: Workshop, preset: Preset) -> bool:
-    """Three lines per tile: sources and truth, models of their own, the one model; False where weights are not here."""
-    cells = {" + ".join(subset): alone(preset, subset) for subset in SUBSETS} | {"one for all": one_for_all(preset)}
-    models = load_models(workshop, {name: cell.with_(seed=preset.seeds[0]) for name, cell in cells.items()}, path.name)
-    if models is None:
+    """Lines per tile: sources and truth, the one model, and models of their own where their weights are here too.
+
+    False where those of the one model are not here.
+    """
+    seed = preset.seeds[0]
+    found = load_models(workshop, {ONE: one_for_all(preset).with_(seed=seed)}, path.name)
+    if found is None:
         return False
+    cells = {" + ".join(subset): alone(preset, subset).with_(seed=seed) for subset in SUBSETS}
+    own = load_models(workshop, cells, f"{path.name}, models of their own")
+    rows_of_models = [("Models of their own", own), ("One model for all", dict.fromkeys(cells, found[ONE]))]
     dataset = DatasetFolder.open(workshop.dataset(preset.world))
     means, bands, lines = class_means(dataset), dataset.optical_bands, list[Line]()
     rows = telling_tiles(dataset, "test", TILES)
@@ -38,12 +45,13 @@ def draw_tiles(path: Path, workshop: Workshop, preset: Preset) -> bool:
         truth = dataset.read("s2", row.tile)
         mean = image_panel("Class mean", class_mean_image(means, dataset, row), bands, truth=truth)
         lines.append(tile_line(row, [*source_panels(dataset, row), image_panel("Real", truth, bands), mean]))
-        for title, one in (("Models of their own", None), ("One model for all", models["one for all"])):
+        drawn = [(title, models) for title, models in rows_of_models if models is not None]
+        for title, models in drawn:
             panels = []
             for subset in SUBSETS:
-                model = one or models[" + ".join(subset)]
-                image = answer_tile(model, dataset, row, sources=subset).image
-                panels.append(image_panel(" + ".join(subset), image, bands, truth=truth))
-            lines.append(Line(panels=panels, heading=title, with_titles=one is None))
+                name = " + ".join(subset)
+                image = answer_tile(models[name], dataset, row, sources=subset).image
+                panels.append(image_panel(name, image, bands, truth=truth))
+            lines.append(Line(panels=panels, heading=title, with_titles=title == drawn[0][0]))
     write_figure(path, panel_figure(lines, side=SIDE, legend=landcover_legend(dataset, rows)))
     return True

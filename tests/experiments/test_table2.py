@@ -40,7 +40,7 @@ def test_the_toy_comparison_scores_all_subsets_and_repeats_no_cell(tmp_path, mon
     away = ["table2", "--preset", "toy", "--out", str(tmp_path / "away"), "--reuse", str(folder / "results.json")]
     monkeypatch.setattr(sys, "argv", away)
     table2.main()  # known by their records alone: the same tables, and a word in place of the figure
-    assert "tiles.png: not drawn, the weights of s1, lulc, dem" in capsys.readouterr().out
+    assert "tiles.png: not drawn, the weights of one for all" in capsys.readouterr().out
     again = (tmp_path / "away" / "toy" / "table2_sources" / "RESULTS.md").read_text()
     assert again == text[: text.index("\n## The same tiles")]
 
