@@ -48,7 +48,7 @@ def compare_arms(size: Size) -> list[dict[str, Any]]:
         for seed in range(size.seeds):
             for arm in ARMS:
                 began = time.process_time()
-                trained = train(arm, data, num_steps=size.steps, crop=size.crop, width=size.width, seed=seed)
+                trained = train(arm, world, num_steps=size.steps, crop=size.crop, width=size.width, seed=seed)
                 seconds = time.process_time() - began
                 rows.append({"arm": arm, "seed": seed, "cpu_seconds": round(seconds, 1), **score(trained, tiles)})
                 shown = ", ".join(f"{k} {v:.3f}" for k, v in rows[-1].items() if isinstance(v, float))
