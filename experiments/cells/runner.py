@@ -7,7 +7,7 @@
     OUT/cells/KEY/run/        the run folder of its training
     OUT/cells/KEY/record.json its scores, once it has run
 
-Several of these programs may work in one OUT: a lock on each cell keeps them apart.
+Several of these programs may work in one OUT: a lock on each cell keeps them apart, and each begins with what no other is at.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from experiments.cells.cell import WEIGHTS, Cell, Data, Question, Record, Synthetic, World
 from experiments.cells.datasets import keep_images, make_synthetic, make_world
@@ -183,11 +183,24 @@ class Workshop:
             work_on(self, cell, questions)
 
     def _make_all(self, requests: Sequence[Request]) -> None:
-        stop = threading.Event()
+        stop, choosing, pending, failed = threading.Event(), threading.Lock(), list(requests), list[str]()
+
+        def work() -> None:
+            while not stop.is_set():
+                with choosing:
+                    if not pending:
+                        return
+                    # What others are at work on comes last: they may finish it.
+                    free = (n for n, (cell, _) in enumerate(pending) if not self._is_busy(cell))
+                    cell, questions = pending.pop(next(free, 0))
+                if self.finished(cell, questions) is None:
+                    failed.append(self._make(cell, questions, stop))
+
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the cells at work save and end
         with ThreadPoolExecutor(self.workers) as pool:
             try:
-                failed = list(pool.map(lambda request: self._make(request[0], request[1], stop), requests))
+                for worker in [pool.submit(work) for _ in range(self.workers)]:
+                    worker.result()
             except BaseException:
                 stop.set()
                 for child in list(self._children):
@@ -195,6 +208,15 @@ class Workshop:
                 raise
         if any(failed):  # one that diverges does not keep the others from being trained
             raise SystemExit("\n".join(filter(None, failed)))
+
+    def _is_busy(self, cell: Cell) -> bool:
+        """Whether a process is at work on it, or on what it rests on."""
+        places = [self.folder(cell) / "lock"]
+        if cell.rests_on is not None:
+            places.append(self.folder(cell.rests_on) / "lock")
+        if cell.synthetic is not None:
+            places.append(self.out / "synthetic" / f"{cell.synthetic.key}.lock")
+        return any(_is_held(place) for place in places)
 
     def _make(self, cell: Cell, questions: Sequence[Question], stop: threading.Event) -> str:
         """Make a cell in a process of its own; returns what went wrong, empty where nothing did."""
@@ -227,6 +249,18 @@ class Workshop:
             shown = " ".join(f"{score[name]:.4f}" for name in HEADLINE if name in score)
             print(f"{cell.key}  {shown}  {time.perf_counter() - start:.0f} s  {_short(cell)}", flush=True)
         return ""
+
+
+def _is_held(place: Path) -> bool:
+    if not place.is_file():
+        return False
+    lock = FileLock(place)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 HEADLINE = ("psnr", "ssim", "sam_rad", "miou", "accuracy")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -124,6 +125,25 @@ def test_results_of_another_place_count_as_done(record, tmp_path):
     elsewhere = Workshop(tmp_path / "elsewhere", workers=0)
     assert elsewhere.take_over(content["cells"]) == 1
     assert elsewhere.finished(TINY, [VAL]) == Record(**content["cells"][0])
+
+
+def test_what_another_program_is_at_work_on_comes_last(tmp_path, monkeypatch):
+    workshop = Workshop(tmp_path, workers=1)
+    monkeypatch.setattr(workshop, "dataset", lambda world: tmp_path)
+    first, second, other = (TINY.with_(seed=seed) for seed in (1, 2, 3))
+    resting = Cell(TINY.world, {"steps": 2}, "segmentation", Synthetic(other))
+    made = []
+    monkeypatch.setattr(workshop, "_make", lambda cell, *_: made.append(cell) or "")
+    workshop.folder(first).mkdir(parents=True)
+    workshop.folder(other).mkdir(parents=True)
+    unfinished = pytest.raises(SystemExit, match="cells that did not finish")
+    with FileLock(workshop.folder(first) / "lock"), FileLock(workshop.folder(other) / "lock"), unfinished:
+        workshop.run([first, resting, second], [VAL])
+    assert made == [second, first, resting]
+    made.clear()
+    with unfinished:
+        workshop.run([first, resting, second], [VAL])
+    assert made == [first, resting, second]
 
 
 def test_results_say_what_they_were_made_with_and_from_which_trainings(record):
