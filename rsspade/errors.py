@@ -7,7 +7,7 @@ The classes take one finished sentence, so that they survive the trip between wo
 `explain` composes it from the four things a reader needs.
 """
 
-__all__ = ["ConfigError", "InputError", "OutputError", "RSSpadeError", "RSSpadeWarning", "explain"]
+__all__ = ["ConfigError", "InputError", "OutputError", "RSSpadeError", "RSSpadeWarning", "check_seed", "explain"]
 
 
 class RSSpadeError(Exception):
@@ -33,3 +33,11 @@ class RSSpadeWarning(UserWarning):
 def explain(where: object, *, expected: str, found: str, fix: str) -> str:
     """Compose the one sentence: where, what was expected, what was found, what to do."""
     return f"{where}: expected {expected}, found {found}. {fix}"
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what no random generator takes, before the work that would end there."""
+    if not 0 <= seed < 2**63:
+        raise ConfigError(
+            explain("--seed", expected="a whole number from 0 on", found=str(seed), fix="Correct the option.")
+        )

@@ -54,7 +54,7 @@ class NoiseInput(nn.Module):
         """The image."""
         if "noise" not in conditions:
             like = next(iter(conditions.values()))
-            noise = torch.randn(len(like), NOISE_CHANNELS, *like.shape[-2:])
+            noise = torch.randn(len(like), NOISE_CHANNELS, *like.shape[-2:], device=like.device)
             conditions, present = _with_noise(conditions, present, noise)
         image: Tensor = self.generator(conditions, present, when)
         return image
@@ -92,4 +92,7 @@ def add_noise(batch: Batch, noise: Tensor) -> Batch:
 def _with_noise(
     conditions: Mapping[str, Tensor], present: Mapping[str, Tensor], noise: Tensor
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    return {**conditions, "noise": noise}, {**present, "noise": torch.ones(len(noise), dtype=torch.bool)}
+    return {**conditions, "noise": noise}, {
+        **present,
+        "noise": torch.ones(len(noise), dtype=torch.bool, device=noise.device),
+    }

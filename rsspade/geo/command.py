@@ -8,7 +8,7 @@ from pathlib import Path
 from rsspade.cli import Command
 from rsspade.data.manifest import safe_name
 from rsspade.data.splits import MODES, parse_ratio
-from rsspade.errors import InputError, RSSpadeWarning, explain
+from rsspade.errors import InputError, RSSpadeWarning, check_seed, explain
 from rsspade.geo.plan import PrepareOptions
 from rsspade.geo.prepare import prepare_dataset
 from rsspade.geo.scenes import INPUTS, SceneFiles, read_scenes
@@ -109,10 +109,7 @@ def _run(options: argparse.Namespace) -> int:
             RSSpadeWarning,
             stacklevel=2,
         )
-    if not 0 <= options.seed < 2**63:
-        raise InputError(
-            explain("--seed", expected="a whole number from 0 on", found=str(options.seed), fix="Correct the option.")
-        )
+    check_seed(options.seed)
     if options.workers is not None and options.workers < 1:
         raise InputError(
             explain("--workers", expected="1 or more", found=str(options.workers), fix="Correct the option.")

@@ -48,10 +48,10 @@ def generate(plan: Plan, out: Path, accelerator: Accelerator) -> Generated | Non
         out: The folder to make.
         accelerator: Device and processes; each takes its share of the batches.
     """
-    partial = out.with_name(out.name + ".partial")
     is_main = accelerator.is_main_process
     with contextlib.ExitStack() as stack:
         together(accelerator, lambda: _begin(stack, plan, out) if is_main else None)
+        partial = out.with_name(out.name + ".partial")  # only now: what has no name is refused there
         together(accelerator, lambda: _make_all(plan, partial, accelerator))
         if not is_main:
             return None

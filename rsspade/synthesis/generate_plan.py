@@ -13,7 +13,7 @@ from rsspade.data.manifest import SPLITS, DatasetFolder, TileRow
 from rsspade.data.packed import open_packed
 from rsspade.data.packing import list_contents
 from rsspade.data.torch_dataset import TileDataset
-from rsspade.errors import ConfigError, InputError, OutputError, RSSpadeWarning, explain
+from rsspade.errors import ConfigError, InputError, OutputError, RSSpadeWarning, check_seed, explain
 from rsspade.models import RSSpade
 from rsspade.sources import CONDITIONS, Source, optical_source
 from rsspade.synthesis.provenance import Origin
@@ -51,7 +51,7 @@ class GenerateOptions:
     def __post_init__(self) -> None:
         _check("--split", self.split in (*SPLITS, ALL), f"one of {', '.join((*SPLITS, ALL))}", repr(self.split))
         _check("--samples", 1 <= self.samples <= 999, "1 to 999", str(self.samples))
-        _check("--seed", 0 <= self.seed < 2**63, "a whole number from 0 on", str(self.seed))
+        check_seed(self.seed)
         _check("--residuals", 0 <= self.residuals <= 9999, "0 to 9999", str(self.residuals))
         _check("--batch-size", self.batch_size >= 1, "at least 1", str(self.batch_size))
 
@@ -238,10 +238,6 @@ def warn_of_oddities(plan: Plan) -> None:
 
 def refuse_place(out: Path, dataset: Path) -> None:
     """Refuse an output that would mix with its input."""
-    if out.name in ("", ".."):
-        raise OutputError(
-            explain(f"--out {out}", expected="a new folder", found="no name for one", fix="Choose another --out.")
-        )
     place, inside = out.resolve(), dataset.resolve()
     if place == inside or inside in place.parents:
         raise OutputError(

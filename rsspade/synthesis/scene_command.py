@@ -8,7 +8,7 @@ from typing import Any
 
 from rsspade import __version__
 from rsspade.cli import Command
-from rsspade.errors import ConfigError, RSSpadeWarning, explain
+from rsspade.errors import ConfigError, RSSpadeWarning, check_seed, explain
 from rsspade.landcover import SCHEMES
 from rsspade.sources import CONDITIONS
 from rsspade.targets import refuse_target
@@ -63,10 +63,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     outputs, samples = _chosen_outputs(options)
-    if not 0 <= options.seed < 2**63:
-        raise ConfigError(
-            explain("--seed", expected="a whole number from 0 on", found=str(options.seed), fix="Correct the value.")
-        )
+    check_seed(options.seed)
     _refuse_half_a_fill(options)
     _refuse_no_date(options.date)
     import torch  # here, so that a wrong option is told at once

@@ -15,7 +15,7 @@ from rsspade.data.geotiff import write_tile
 from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.data.splits import parse_ratio
 from rsspade.data.statistics import TileStatistics, tile_statistics
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, check_seed, explain
 from rsspade.jobs import open_job, run_units
 from rsspade.landcover import scheme_named
 from rsspade.sources import SOURCES, Source
@@ -59,7 +59,7 @@ class WorldOptions:
             f"a multiple of the tile size {self.tile_size}, at most {MAX_SCENE_PX}",
             self.scene_size,
         )
-        _check("--seed", 0 <= self.seed < 2**63, "a whole number from 0 on", self.seed)
+        check_seed(self.seed)
         _check("--clouds", 0 <= self.clouds <= 1, "a share between 0 and 1", self.clouds)
         _check("--variant", self.variant in VARIANTS, f"one of {', '.join(VARIANTS)}", self.variant)
 

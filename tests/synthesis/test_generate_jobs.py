@@ -141,7 +141,7 @@ def test_what_cannot_be_asked_for_is_refused_in_one_line(data, tmp_path, capsys,
 
 
 def test_a_place_without_a_name_is_refused(run, data, capsys):
-    assert "--out .: expected a new folder, found no name for one" in refused(capsys, run, data, "")
+    assert ".: expected a new folder, found no name for one" in refused(capsys, run, data, "")
 
 
 def test_a_model_in_another_scheme_works_without_land_cover(data, tmp_path):
