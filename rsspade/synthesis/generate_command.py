@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
     from rsspade.models import RSSpade
     from rsspade.synthesis.generate import generate
     from rsspade.synthesis.generate_plan import GenerateOptions, Plan, make_plan, refuse_place
-    from rsspade.synthesis.generate_processes import make_accelerator, together
+    from rsspade.synthesis.generate_processes import leave, make_accelerator, together
     from rsspade.synthesis.provenance import Origin
 
     def prepare() -> Plan:
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
         plan.model.warn_of_unseen()
         print(_summary(plan, made))
         print(f"Wrote {options.out}")
-    accelerator.end_training()
+    leave(accelerator)
     return 0
 
 

@@ -1,5 +1,7 @@
 """Several processes at one job: they share its tiles, and what stops one of them stops all with one sentence."""
 
+import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -10,7 +12,7 @@ from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from rsspade.errors import RSSpadeError
 
-__all__ = ["make_accelerator", "together"]
+__all__ = ["leave", "make_accelerator", "together"]
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=7)
@@ -45,3 +47,18 @@ def together(accelerator: Accelerator, work: Callable[[], T]) -> T:
         if problems:
             raise SystemExit(2)
     return result  # type: ignore[return-value]  # None only where `work` returned it
+
+
+def leave(accelerator: Accelerator) -> None:
+    """End, all processes together; several of them do not return from here.
+
+    Gloo's threads now and then abort a process that has done everything and ends (torch 2.13, "terminate called without an
+    active exception"), and the launcher then stops the others, the main process among them while it writes.
+    """
+    several = accelerator.num_processes > 1
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    if several:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
