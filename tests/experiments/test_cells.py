@@ -150,9 +150,9 @@ def test_results_say_what_they_were_made_with_and_from_which_trainings(record):
     later = dataclasses.replace(record, date="2999-01-02", commit="fffffff")
     found = made([later, dataclasses.replace(record, commit="0000000"), later])
     assert found["trainings"] == {"first": record.date, "last": "2999-01-02", "commits": ["0000000", "fffffff"]}
-    assert found["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(found["versions"]["torch"])  # which may name the kind of its build, too
     text = origin(found)
-    assert f"torch {torch.__version__}, numpy {np.__version__}" in text
+    assert f"torch {found['versions']['torch']}, numpy {np.__version__}" in text
     assert text.endswith(f"; trainings of {record.date} to 2999-01-02 at commits 0000000, fffffff")
     assert "trainings" not in made()
 
