@@ -294,6 +294,10 @@ class Record:
                 return False
         return True
 
+    def has_the_training_of(self, other: "Record") -> bool:
+        """Whether both tell of the same training, which had its scores asked at different times."""
+        return dataclasses.replace(self, scores={}).to_json() == dataclasses.replace(other, scores={}).to_json()
+
     def to_json(self) -> dict[str, Any]:
         """Its fields; those that a generator has no use for only where they say something."""
         content = dataclasses.asdict(self)

@@ -11,6 +11,7 @@ Several of these programs may work in one OUT: a lock on each cell keeps them ap
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -120,15 +121,26 @@ class Workshop:
         return self.weights(cell)
 
     def take_over(self, records: Iterable[Mapping[str, object]]) -> int:
-        """Keep records of another place, such as a results.json, as if they had been made here; returns how many."""
+        """Keep records of another place, such as a results.json, as if they had been made here; returns how many.
+
+        Of a training that is known here already, the scores that are new; of a cell with another training here, or that a
+        program is at work on, nothing.
+        """
         taken = 0
         for content in records:
             record = Record(**content)  # type: ignore[arg-type]
-            path = self.folder(record.cell) / "record.json"
-            if not path.is_file() and record.is_current():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                record.write(path)
-                taken += 1
+            folder = self.folder(record.cell)
+            if not record.is_current() or _is_held(folder / "lock"):
+                continue
+            path = folder / "record.json"
+            if path.is_file():
+                known = Record.read(path)
+                if not known.has_the_training_of(record) or record.scores.keys() <= known.scores.keys():
+                    continue
+                record = dataclasses.replace(known, scores={**record.scores, **known.scores})
+            folder.mkdir(parents=True, exist_ok=True)
+            record.write(path)
+            taken += 1
         return taken
 
     def weights(self, cell: Cell) -> Path:

@@ -127,6 +127,20 @@ def test_results_of_another_place_count_as_done(record, tmp_path):
     assert elsewhere.finished(TINY, [VAL]) == Record(**content["cells"][0])
 
 
+def test_scores_that_two_experiments_asked_of_one_training_are_brought_together(record, tmp_path):
+    elsewhere = Workshop(tmp_path, workers=0)
+    first, second = (dataclasses.replace(record, scores={name: {"psnr": 1.0}}) for name in ("val", "test"))
+    assert elsewhere.take_over([first.to_json(), second.to_json(), first.to_json()]) == 2
+    assert Record.read(elsewhere.folder(TINY) / "record.json").scores == {**first.scores, **second.scores}
+
+
+def test_scores_of_another_training_of_the_same_cell_are_left_out(record, tmp_path):
+    elsewhere = Workshop(tmp_path, workers=0)
+    other = dataclasses.replace(record, scores={"test": {"psnr": 1.0}}, seconds=record.seconds + 1)
+    assert elsewhere.take_over([record.to_json(), other.to_json()]) == 1
+    assert Record.read(elsewhere.folder(TINY) / "record.json").scores.keys() == record.scores.keys()
+
+
 def test_what_another_program_is_at_work_on_comes_last(tmp_path, monkeypatch):
     workshop = Workshop(tmp_path, workers=1)
     monkeypatch.setattr(workshop, "dataset", lambda world: tmp_path)
