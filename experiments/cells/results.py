@@ -10,7 +10,7 @@ from experiments.cells.cell import Record
 from experiments.cells.runner import Workshop
 from rsspade.data.geotiff import write_bytes_atomically
 
-__all__ = ["add_options", "at_least_one", "open_workshop", "write_results"]
+__all__ = ["add_options", "at_least_one", "earlier_results", "open_workshop", "write_results"]
 
 MEASURED = ("step_times", "image_costs")
 """What is measured once and kept beside the cells, in files of these names."""
@@ -61,3 +61,12 @@ def write_results(path: Path, conclusions: Mapping[str, Any], records: Sequence[
     content = {**conclusions, "cells": [cells[key] for key in sorted(cells)]}
     write_bytes_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     print(f"Wrote {path}")
+
+
+def earlier_results(path: Path, preset: str) -> dict[str, Any]:
+    """What an earlier call of the same preset concluded there, perhaps on a machine that had weights which are not here.
+
+    A picture that it drew beside them stands: its trainings are the first of the same plan.
+    """
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if content.get("preset") == preset else {}

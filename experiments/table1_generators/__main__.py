@@ -1,8 +1,8 @@
 """`python -m experiments.table1_generators`: learning rates, then the confirmation, then what the adversarial loss does.
 
 Parts: `rates` (each model's best rate, on the val split), `cost` (equal cost, test split, fresh seeds), `steps` (equal steps),
-`adversarial` (rs_spade with and without). Without --part all of them run, in this order. The tables hold all that is there,
-whatever was asked for in this call.
+`spade` (spade at equal steps, the dearest of all), `adversarial` (rs_spade with and without). Without --part all of them run,
+in this order. The tables hold all that is there, whatever was asked for in this call.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.cells.cell import Cell, Question, Record
 from experiments.cells.machine import made
-from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
+from experiments.cells.results import add_options, at_least_one, earlier_results, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.cells.step_time import step_times
 from experiments.speed.models import best_device
@@ -125,10 +125,12 @@ def main() -> None:
     }  # fmt: skip
     folder = options.results or workshop.out / "table1_generators"
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = earlier_results(folder / "results.json", options.preset)
     write_results(folder / "results.json", conclusions, everything)
     shown = {name: cell.with_(seed=preset.seeds[0]) for name, cell in cells["cost"].items()}
-    drawn = draw_tiles(folder / "tiles.png", workshop, shown)
-    write_report(folder / "RESULTS.md", conclusions, records, groups, answers, figure=drawn)
+    picture = folder / "tiles.png"
+    figure = draw_tiles(picture, workshop, shown) or bool(earlier and picture.is_file())
+    write_report(folder / "RESULTS.md", conclusions, records, groups, answers, figure=figure)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.cells.cell import Cell, Question, Record
 from experiments.cells.machine import made
-from experiments.cells.results import add_options, open_workshop, write_results
+from experiments.cells.results import add_options, earlier_results, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table2_sources.figure import draw_tiles
 from experiments.table2_sources.plan import PRESETS, SUBSETS, Preset, alone, one_for_all, questions
@@ -68,9 +68,11 @@ def main() -> None:
     conclusions = {"experiment": "table2_sources", "preset": options.preset, **made(everything)}
     folder = options.results or workshop.out / "table2_sources"
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = earlier_results(folder / "results.json", options.preset)
     write_results(folder / "results.json", conclusions, everything)
-    drawn = draw_tiles(folder / "tiles.png", workshop, preset)
-    write_report(folder / "RESULTS.md", conclusions, preset, found, answers, figure=drawn)
+    picture = folder / "tiles.png"
+    figure = draw_tiles(picture, workshop, preset) or bool(earlier and picture.is_file())
+    write_report(folder / "RESULTS.md", conclusions, preset, found, answers, figure=figure)
 
 
 if __name__ == "__main__":

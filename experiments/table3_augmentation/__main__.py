@@ -6,13 +6,11 @@ this order. The tables hold all that is there, whatever was asked for in this ca
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from experiments.cells.machine import made
-from experiments.cells.results import add_options, at_least_one, open_workshop, write_results
+from experiments.cells.results import add_options, at_least_one, earlier_results, open_workshop, write_results
 from experiments.cells.runner import Workshop
 from experiments.table3_augmentation.figures import draw_curves, draw_maps
 from experiments.table3_augmentation.images import draw_images, image_sets, measure_images
@@ -34,7 +32,7 @@ def main() -> None:
     sets = image_sets(workshop, preset)
     folder = options.results or workshop.out / "table3_augmentation"
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = _earlier(folder / "results.json", options.preset)
+    earlier = earlier_results(folder / "results.json", options.preset)
     everything = [record for records in found.values() for record in records.values()]
     conclusions = {
         "experiment": "table3_augmentation", "preset": options.preset, **made(everything),
@@ -66,12 +64,6 @@ def collect(workshop: Workshop, preset: Preset) -> Found:
                 if record is not None:
                     found.setdefault(name, {})[seed] = record
     return found
-
-
-def _earlier(path: Path, preset: str) -> dict[str, Any]:
-    """What an earlier call concluded there, perhaps on a machine that had images and weights which are not here."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content if content.get("preset") == preset else {}
 
 
 def _seeds(preset: Preset, part: str) -> tuple[int, ...]:

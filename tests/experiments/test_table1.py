@@ -54,3 +54,6 @@ def test_the_toy_comparison_gives_plausible_numbers_and_repeats_no_cell(tmp_path
     assert "tiles.png: not drawn, the weights of rs_spade, pix2pix, control, spade are not in" in shown
     again = (tmp_path / "away" / "toy" / "table1_generators" / "RESULTS.md").read_text()
     assert again == text[: text.index("\n## The same tiles")]
+    monkeypatch.setattr(sys, "argv", [*away, "--results", str(folder)])
+    table1.main()  # the picture that was drawn where the weights were stands
+    assert (folder / "RESULTS.md").read_text() == text
