@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,20 @@ from rsspade.sources import Source, source_named
 __all__ = ["FORMAT_VERSION", "DatasetInfo", "describe_source", "parse_info"]
 
 FORMAT_VERSION = 1
+
+
+_FIELDS: Mapping[str, tuple[type | tuple[type, ...], Callable[[Any], bool]]] = {
+    "name": (str, lambda _: True),
+    "tile_size": (int, lambda pixels: 1 <= pixels <= 8192),
+    "pixel_size": ((int, float), lambda metres: 0 < metres <= 1e6),
+    "sources": (dict, lambda _: True),
+    "landcover_scheme": (str, lambda _: True),
+    "statistics": (dict, lambda _: True),
+    "split": (dict, lambda _: True),
+    "made_by": (dict, lambda _: True),
+    "sun": (dict, lambda _: True),
+}
+"""What a file must hold so that nobody has to look again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +87,18 @@ def parse_info(path: Path, text: str) -> DatasetInfo:
             source_named(folder)
             if not all(isinstance(b, str) for b in entry["bands"]):
                 raise TypeError(f"bands of {folder} are not names")  # noqa: TRY301 (one handler names the file for all)
+        for name, (kind, fine) in _FIELDS.items():
+            value = getattr(info, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or not fine(value):
+                raise TypeError(f"{name}: {str(value)[:60]}")  # noqa: TRY301
+        for folder, entry in {**info.sources, **info.statistics}.items():
+            if not isinstance(entry, dict):
+                raise TypeError(f"{folder}: {str(entry)[:60]}")  # noqa: TRY301
         scheme_named(info.landcover_scheme)
         for scene, angles in info.sun.items():
             if len(angles) != 2 or not all(math.isfinite(angle) for angle in angles):
                 raise TypeError(f"sun of {scene}: {angles}")  # noqa: TRY301
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as err:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as err:
         raise InputError(
             explain(
                 path,

@@ -19,10 +19,13 @@ from rasterio.transform import Affine
 from rsspade.errors import InputError, explain
 from rsspade.sources import Source
 
-__all__ = ["MAX_TILE_PIXELS", "read_tile", "write_bytes_atomically", "write_tile"]
+__all__ = ["MAX_TILE_PIXELS", "read_tile", "refuse_large", "write_bytes_atomically", "write_tile"]
 
 MAX_TILE_PIXELS = 8192 * 8192
 """A file that claims a larger tile is refused before memory is taken for it."""
+
+_LARGEST_BLOCK = 2048 * 2048
+"""That a small tile may lie in."""
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
@@ -67,6 +70,20 @@ def write_tile(
     write_bytes_atomically(path, content)
 
 
+def refuse_large(path: Path, src: rasterio.DatasetReader, *, fix: str) -> None:
+    """Refuse a tile for which more memory would be taken than tiles need: GDAL unpacks whole blocks, however little is in them."""
+    pixels = src.width * src.height
+    if pixels > MAX_TILE_PIXELS:
+        raise InputError(
+            explain(path, expected=f"a tile of at most {MAX_TILE_PIXELS} pixels", found=f"{src.width}×{src.height}", fix=fix)
+        )  # fmt: skip
+    height, width = max(src.block_shapes, key=lambda shape: shape[0] * shape[1])
+    if height * width > max(4 * pixels, _LARGEST_BLOCK):
+        raise InputError(
+            explain(path, expected=f"blocks about as large as its {src.width}×{src.height} pixels", found=f"blocks of {width}×{height}", fix=fix)
+        )  # fmt: skip
+
+
 def read_tile(path: Path, *, band_names: Sequence[str] | None = None) -> np.ndarray:
     """Read a tile in physical units: scale and offset applied, declared nodata as NaN in floating point.
 
@@ -76,11 +93,7 @@ def read_tile(path: Path, *, band_names: Sequence[str] | None = None) -> np.ndar
     """
     try:
         with rasterio.open(path) as src:
-            if src.width * src.height > MAX_TILE_PIXELS:
-                raise InputError(
-                    explain(path, expected=f"a tile of at most {MAX_TILE_PIXELS} pixels", found=f"{src.width}×{src.height}",
-                            fix="Is this a whole scene? Cut it with `rsspade prepare`.")
-                )  # fmt: skip
+            refuse_large(path, src, fix="Is this a whole scene? Cut it with `rsspade prepare`.")
             indexes = None if band_names is None else [_band_index(path, src.descriptions, name) for name in band_names]
             values = src.read(indexes)
             scales, offsets, nodata = src.scales, src.offsets, src.nodata

@@ -90,7 +90,7 @@ class TileRow:
                     fix="Restore the file, or make the dataset again.",
                 )
             ) from err
-        if not _SAFE_NAME.fullmatch(made.tile):
+        if not _SAFE_NAME.fullmatch(made.tile or ""):
             raise InputError(
                 explain(
                     where,
@@ -108,6 +108,11 @@ class TileRow:
                     fix="Correct the line.",
                 )
             )
+        shares = [made.valid_fraction, *([] if made.cloud_fraction is None else [made.cloud_fraction])]
+        if not all(0 <= share <= 1 for share in shares):
+            raise InputError(
+                explain(where, expected="valid_fraction and cloud_fraction from 0 to 1", found=", ".join(map(str, shares)), fix="Correct the line.")
+            )  # fmt: skip
         if not (math.isfinite(made.x_min) and math.isfinite(made.y_max)):
             raise InputError(
                 explain(
@@ -170,7 +175,12 @@ class DatasetFolder:
                 explain(path / "tiles.csv", expected=f"the columns {', '.join(_ALWAYS)}", found=f"no {', '.join(missing)}",
                         fix="Restore the file, or make the dataset again.")
             )  # fmt: skip
-        rows = [TileRow.from_csv(row, f"{path / 'tiles.csv'} line {n}") for n, row in enumerate(table, start=2)]
+        try:
+            rows = [TileRow.from_csv(row, f"{path / 'tiles.csv'} line {n}") for n, row in enumerate(table, start=2)]
+        except csv.Error as err:
+            raise InputError(
+                explain(f"{path / 'tiles.csv'} after line {table.line_num}", expected="a table (CSV)", found=str(err), fix="Restore the file, or make the dataset again.")
+            ) from err  # fmt: skip
         names = {r.tile for r in rows}
         if len(names) != len(rows):
             raise InputError(
@@ -259,6 +269,6 @@ def _read_text(path: Path) -> str:
             )
         )
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first letter
     except UnicodeDecodeError as err:
         raise InputError(explain(path, expected="UTF-8 text", found=str(err), fix="Restore the file.")) from err

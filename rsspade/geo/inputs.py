@@ -5,6 +5,7 @@ what was expected, what was found and what to do.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,16 @@ from pathlib import Path
 import numpy as np
 from pyproj import CRS as ProjCRS  # noqa: N811 (rasterio has a CRS of its own)
 
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.geo import sar
 from rsspade.geo.mosaic import Kind, Mosaic, Part
-from rsspade.geo.raster import RasterFile, inspect_raster, raster_files, sample
+from rsspade.geo.raster import RasterFile, inspect_raster, raster_files, sample, sample_classes
 from rsspade.landcover import Scheme
 from rsspade.sources import S1
 
 __all__ = [
+    "HIGHEST_M",
+    "LOWEST_M",
     "RadarInput",
     "acquisition_date",
     "plan_classes",
@@ -30,7 +33,8 @@ __all__ = [
 ]
 
 _FEET = re.compile(r"\b(feet|foot|ft|ftus|us[-_ ]?ft)\b", re.IGNORECASE)
-_LOWEST_M, _HIGHEST_M = -500.0, 9000.0
+LOWEST_M, HIGHEST_M = -500.0, 9000.0
+"""Of the Earth's surface, with a margin; heights beyond are voids or feet."""
 
 
 def acquisition_date(paths: Sequence[Path]) -> str:
@@ -117,12 +121,12 @@ def plan_elevation(paths: Sequence[Path]) -> Mosaic:
         index = _single_band(file, "elevation", ("elevation", "dem", "dsm", "dtm", "height"))
         _refuse_feet(file, index)
         values = sample(file, [index])
-        strange = values[(values < _LOWEST_M) | (values > _HIGHEST_M)]
+        strange = values[(values < LOWEST_M) | (values > HIGHEST_M)]
         if strange.size:
             worst = float(np.unique(strange)[0])
             share = strange.size / values.size
             raise InputError(
-                explain(file.path, expected=f"heights of {_LOWEST_M:g} to {_HIGHEST_M:g} m, or a declared nodata value", found=f"{worst:g} in {share:.1%} of the pixels",
+                explain(file.path, expected=f"heights of {LOWEST_M:g} to {HIGHEST_M:g} m, or a declared nodata value", found=f"{worst:g} in {share:.1%} of the pixels",
                         fix=f"If these are voids, declare them: `rio edit-info --nodata {worst:g} FILE`.")
             )  # fmt: skip
         parts.append(Part(file=file, indexes=(index,), bands=(0,)))
@@ -165,7 +169,16 @@ def plan_classes(paths: Sequence[Path], scheme: Scheme) -> Mosaic:
         paths, "land cover", ("label", "landcover", "land_cover", "lulc", "map", "classification", "lc")
     )
     for part, values in zip(mosaic.parts, samples, strict=True):
-        scheme.normalise(values[np.isfinite(values)], part.file.path)
+        known = np.isfinite(values)
+        scheme.normalise(values[known], part.file.path)
+        nodata = part.file.nodata[part.indexes[0] - 1]
+        if nodata in scheme.ids and not known.all():
+            name = scheme.names[scheme.ids.index(int(nodata))]
+            warnings.warn(
+                f"{part.file.path}: {nodata:g} is declared as nodata and is the class {name!r} of {scheme.name}; {1 - known.mean():.1%} of the "
+                "pixels count as unknown. If they are of that class: `rio edit-info --unset-nodata FILE`.",
+                RSSpadeWarning, stacklevel=2,
+            )  # fmt: skip
     return mosaic
 
 
@@ -173,6 +186,11 @@ def plan_clouds(paths: Sequence[Path]) -> Mosaic:
     """A cloud mask of ours (0, 1, 2, 255), a binary one, or Sentinel-2's scene classification."""
     mosaic, samples = _categorical(paths, "cloud mask", ("scl", "cloud", "cloud_mask", "mask", "cld"))
     found = {float(v) for values in samples for v in np.unique(values[np.isfinite(values)])}
+    if found <= {1.0, 2.0, 255.0} and any(0 in part.file.nodata for part in mosaic.parts):
+        raise InputError(
+            explain(mosaic.parts[0].file.path, expected="a mask in which 0 is clear", found="0 declared as nodata, and no clear pixel but for those",
+                    fix="Say that 0 is a value: `rio edit-info --unset-nodata FILE`.")
+        )  # fmt: skip
     if found == {0.0, 255.0}:
         raise InputError(
             explain(mosaic.parts[0].file.path, expected="a mask of 0 clear, 1 cloud, 2 shadow, 255 unknown", found="0 and 255 only, and 255 may be cloud or unknown",
@@ -184,6 +202,6 @@ def plan_clouds(paths: Sequence[Path]) -> Mosaic:
 def _categorical(paths: Sequence[Path], what: str, names: Sequence[str]) -> tuple[Mosaic, list[np.ndarray]]:
     files = [inspect_raster(p) for p in raster_files(paths)]
     parts = [Part(file=f, indexes=(_single_band(f, what, names),), bands=(0,)) for f in files]
-    samples = [sample(p.file, p.indexes) for p in parts]
+    samples = [sample_classes(p.file, p.indexes[0]) for p in parts]
     refuse_empty(samples, [f.path for f in files], what)
     return Mosaic(parts=tuple(parts), num_bands=1, kind=Kind.CLASSES), samples

@@ -24,7 +24,7 @@ from rsspade.geo.elevation import ELEVATION_MARGIN, resample_elevation
 from rsspade.geo.grid import Bounds, Grid
 from rsspade.geo.raster import RasterFile, read_bands
 
-__all__ = ["Kind", "Mosaic", "Part", "fitted", "outline", "read_on_grid"]
+__all__ = ["Kind", "Mosaic", "Part", "fitted", "outline", "read_on_grid", "source_step"]
 
 _MARGIN = ELEVATION_MARGIN + 2  # source pixels around a window; GDAL's kernels need 2, the rest is for rotation
 
@@ -62,10 +62,10 @@ class Mosaic:
 
 def fitted(mosaic: Mosaic, grid: Grid) -> Mosaic:
     """The mosaic with each part's resampling settled for a grid, once, so that no window can differ."""
-    return replace(mosaic, parts=tuple(replace(p, grows=_step(p.file, grid) > 1.2) for p in mosaic.parts))
+    return replace(mosaic, parts=tuple(replace(p, grows=source_step(p.file, grid) > 1.2) for p in mosaic.parts))
 
 
-def _step(file: RasterFile, grid: Grid) -> float:
+def source_step(file: RasterFile, grid: Grid) -> float:
     """How many pixels of a file one pixel in the middle of the grid is wide or high, whichever is more."""
     column, row = grid.width / 2, grid.height / 2
     corners = [grid.transform * place for place in ((column, row), (column + 1, row), (column, row + 1))]

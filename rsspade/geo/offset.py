@@ -17,7 +17,7 @@ import numpy as np
 
 from rsspade.errors import InputError, explain
 
-__all__ = ["OFFSET", "detect_offset", "stated_offset"]
+__all__ = ["OFFSET", "detect_offset", "offset_in_pixels", "stated_offset"]
 
 OFFSET = -1000
 """What has to be added to digital numbers from processing baseline 04.00 on."""
@@ -27,6 +27,7 @@ _SHORT = ("coastal", "blue", "green")  # haze correction may overshoot here, to 
 _VISIBLE = ("coastal", "blue", "green", "red")
 _HUGS = dict.fromkeys(("rededge1", "swir16", "swir22"), 1450)  # leaves are a little brighter here than in red
 _HARMONIZED = re.compile(r"(?<!un)(?<!non)(?<!no[nt][-_ ])harmoni[sz]ed")  # Earth Engine's collections without offset
+_BASELINE = re.compile(r"(?<![A-Za-z0-9])N(0\d{3})(?=_)(?!_[EW]\d)")  # N3045_E00510 is a place
 _FIX = "Look into the product's metadata for a RADIO or BOA ADD_OFFSET and give --s2-offset 0 or --s2-offset -1000."
 
 
@@ -50,14 +51,16 @@ def detect_offset(
     Raises:
         InputError: Where neither metadata nor pixels tell, or where they contradict each other.
     """
-    stated = _from_tags(tags or {})
-    if stated is not None:
-        return stated
-    named = _from_names(tuple(names))
-    seen = _from_pixels(bands)
-    if named is not None and seen is not None and named != seen:
+    tags, names = tags or {}, tuple(names)
+    named, seen = stated_offset(names, tags), offset_in_pixels(bands)
+    by_tags = named is not None and _from_tags(tags) == named
+    if (
+        named is not None
+        and seen not in (None, named)
+        and not (by_tags and named == OFFSET and not _far_too_dark(bands))
+    ):
         raise InputError(
-            explain(where, expected=f"digital numbers with an offset of {named}, as the name says",
+            explain(where, expected=f"digital numbers with an offset of {named}, as the {'metadata' if by_tags else 'name'} says",
                     found=f"pixels that look like an offset of {seen}", fix=_FIX)
         )  # fmt: skip
     decided = named if named is not None else seen
@@ -71,9 +74,16 @@ def detect_offset(
 
 
 def stated_offset(names: Iterable[str], tags: Mapping[str, str]) -> int | None:
-    """What metadata and names say of the offset, without a look at the pixels; None where they say nothing."""
+    """What metadata and names say of the offset, without a look at the pixels; None where they say nothing.
+
+    Earth Engine's harmonised collections keep the properties of the product, its baseline and offsets among them, and have
+    the offset removed: that they are harmonised counts more.
+    """
+    names = tuple(names)
+    if any(_HARMONIZED.search(text.lower()) for text in (*names, *map(str, tags.values()))):
+        return 0
     stated = _from_tags(tags)
-    return _from_names(tuple(names)) if stated is None else stated
+    return _from_names(names) if stated is None else stated
 
 
 def _from_tags(tags: Mapping[str, str]) -> int | None:
@@ -89,10 +99,8 @@ def _from_tags(tags: Mapping[str, str]) -> int | None:
 
 
 def _from_names(names: tuple[str, ...]) -> int | None:
-    """What collection and product names say; N9999, somebody's own processing, says nothing."""
-    if any(_HARMONIZED.search(name.lower()) for name in names):
-        return 0
-    baselines = {int(found) for name in names for found in re.findall(r"(?<![A-Za-z0-9])N(\d{4})(?=_)", name)} - {9999}
+    """The processing baseline in names of products; N9999, somebody's own processing, says nothing."""
+    baselines = {int(found) for name in names for found in _BASELINE.findall(name)}
     answers = {OFFSET if number >= 400 else 0 for number in baselines}
     return answers.pop() if len(answers) == 1 else None
 
@@ -113,7 +121,8 @@ def _low(values: np.ndarray) -> float:
     return float(np.quantile(values, 0.01))
 
 
-def _from_pixels(bands: Mapping[str, np.ndarray]) -> int | None:
+def offset_in_pixels(bands: Mapping[str, np.ndarray]) -> int | None:
+    """What the digital numbers themselves say of the offset; None where they do not tell."""
     samples = _samples(bands)
     low = {name: _low(values) for name, values in samples.items()}
     if "cirrus" in samples:
@@ -135,6 +144,11 @@ def _from_pixels(bands: Mapping[str, np.ndarray]) -> int | None:
     if len(visible) >= 2 and very_lush:
         return OFFSET
     return None
+
+
+def _far_too_dark(bands: Mapping[str, np.ndarray]) -> bool:
+    """Whether an offset of -1000 would make reflectance as negative as no correction for the atmosphere does."""
+    return any(_low(values) < 500 for values in _samples(bands).values())
 
 
 def _lushness(bands: Mapping[str, np.ndarray]) -> tuple[bool, bool]:

@@ -22,6 +22,9 @@ __all__ = [
 QUANTIFICATION = 10000.0
 """Digital numbers per unit of reflectance."""
 
+_BEYOND = (-0.3, 6.5)
+"""Reflectance that is none: clouds and glint reach 2, and what a correction for the atmosphere leaves below 0 is small."""
+
 _L1C = tuple(SENTINEL2_PRODUCT_NAMES)
 _LAYOUTS = {
     13: _L1C,
@@ -136,30 +139,39 @@ def detect_scale(sample: np.ndarray, where: object) -> float:
 
 
 def to_reflectance(
-    values: np.ndarray, *, offset: float = 0, nodata: float | None = None, scale: float = QUANTIFICATION
+    values: np.ndarray,
+    *,
+    offset: float = 0,
+    nodata: float | None = None,
+    scale: float = QUANTIFICATION,
+    zero: np.ndarray | float = 0,
 ) -> np.ndarray:
     """Raw values -> reflectance as float32: (value + offset) / scale, NaN where there is no data.
 
-    Missing are the declared nodata and, tested before the offset is added, digital number 0: with the offset
-    in any band, without it where every band is 0, since single zeros are then clipped water.
+    Missing are the declared nodata, what no ground can be (the fill values -9999, -10000 and 65535 of files that do not
+    declare them) and, tested before the offset is added, digital number 0: with the offset in any band, without it where
+    every band is 0, since single zeros are then clipped water.
 
     Args:
         values: (bands, H, W).
         offset: 0 or -1000 digital numbers, see `detect_offset`; applied to digital numbers only.
         nodata: The value that the file declares as missing, if it does.
         scale: From `detect_scale`.
+        zero: What digital number 0 has become by an offset that the file declares, which is in `values` already.
     """
     missing = np.zeros(values.shape, bool) if values.dtype.kind != "f" else ~np.isfinite(values)
     if nodata is not None:
         missing |= values == nodata
-    zero = values == 0
+    lowest, highest = (limit * scale for limit in _BEYOND)
+    missing |= (values < lowest) | (values > highest)
+    empty = values == zero
     if scale == 1:
-        missing |= zero.all(axis=0) if values.ndim > 2 else zero
+        missing |= empty.all(axis=0) if values.ndim > 2 else empty
         offset = 0
     elif offset == 0 and values.ndim > 2 and len(values) > 1:
-        missing |= zero.all(axis=0)  # collections without the offset clip dark water to 0 in single bands
+        missing |= empty.all(axis=0)  # collections without the offset clip dark water to 0 in single bands
     else:
-        missing |= zero
+        missing |= empty
     # In float64: a float32 sum would move the last bit of a digital number near 10000.
     out = ((values.astype(np.float64) + offset) / scale).astype(np.float32)
     out[missing] = np.nan

@@ -5,18 +5,19 @@ their offset and their scene classification along. What the numbers mean is sett
 sample of all its files: a single window may be too dark or too bright to tell.
 """
 
+import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.geo import optical
 from rsspade.geo.inputs import acquisition_date, plan_clouds, refuse_empty
 from rsspade.geo.mosaic import Kind, Mosaic, Part
-from rsspade.geo.offset import OFFSET, detect_offset, stated_offset
+from rsspade.geo.offset import OFFSET, detect_offset, offset_in_pixels, stated_offset
 from rsspade.geo.raster import RasterFile, inspect_raster, raster_files, sample
 from rsspade.geo.safe import is_safe, open_safe
 from rsspade.sources import SENTINEL2_PRODUCT_NAMES
@@ -40,11 +41,13 @@ class OpticalInput:
     radiometry: dict[str, Radiometry]
     scl: Mosaic | None
     date: str
+    level: str = ""  # L1C or L2A, where products say it
 
     def to_reflectance(self, values: np.ndarray, part: Part) -> np.ndarray:
         """Raw values of a part -> reflectance, NaN where there is nothing."""
         how = self.radiometry[str(part.file.path)]
-        return optical.to_reflectance(values, offset=how.offset, scale=how.scale)
+        declared = np.array([part.file.offsets[index - 1] for index in part.indexes], np.float32)
+        return optical.to_reflectance(values, offset=how.offset, scale=how.scale, zero=declared[:, None, None])
 
     def describe(self) -> dict[str, object]:
         """For the record."""
@@ -52,6 +55,7 @@ class OpticalInput:
         return {
             "files": sorted({p.file.path.name for p in self.mosaic.parts}),
             "offset": offsets[0] if len(offsets) == 1 else offsets,
+            **({"level": self.level} if self.level else {}),
         }
 
 
@@ -63,8 +67,14 @@ def plan_optical(paths: Sequence[Path], wanted: Sequence[str], offset: str) -> O
     radiometry: dict[str, Radiometry] = {}
     masks: list[Path] = []
     dates = {d for d in [acquisition_date(plain)] if d}
-    for folder in products:
-        product = open_safe(folder)
+    opened = [open_safe(folder) for folder in products]
+    levels = {product.level: product.path for product in opened}
+    if len(levels) > 1:
+        raise InputError(
+            explain(levels["L1C"], expected=f"products of one level in a scene, as {levels['L2A'].name} is L2A", found="L1C, the top of the atmosphere",
+                    fix="Make a scene of each level, or leave one out.")
+        )  # fmt: skip
+    for folder, product in zip(products, opened, strict=True):
         missing = [name for name in wanted if name not in product.bands]
         if missing:
             raise InputError(
@@ -90,6 +100,7 @@ def plan_optical(paths: Sequence[Path], wanted: Sequence[str], offset: str) -> O
     return OpticalInput(
         mosaic=Mosaic(parts=tuple(parts), num_bands=len(wanted), kind=Kind.OPTICAL), radiometry=radiometry,
         scl=plan_clouds(masks) if masks and not plain else None, date=dates.pop() if len(dates) == 1 else "",
+        level=next(iter(levels), ""),
     )  # fmt: skip
 
 
@@ -134,6 +145,7 @@ def _plain_radiometry(
         pooled = _pooled_bands(some, unwanted, wanted)
         scale = optical.detect_scale(np.concatenate(list(pooled.values())), where)
         if scale == 1 or declared:
+            _check_offset_of_reflectance(some, pooled, scale, offset)
             found = 0
         elif offset == "auto":
             _refuse_mixed_baselines(some)
@@ -145,13 +157,33 @@ def _plain_radiometry(
     return out
 
 
+def _check_offset_of_reflectance(
+    parts: Sequence[Part], pooled: Mapping[str, np.ndarray], scale: float, offset: str
+) -> None:
+    """Where a file holds reflectance, or declares how to come to it: no offset is added to that, and who asks for one is told."""
+    file = parts[0].file
+    fix = "If it is still in the numbers, declare it (`gdal_edit.py -offset -0.1 FILE`, reflectance), else leave --s2-offset out."
+    if int("0" if offset == "auto" else offset) != 0:
+        declared = f"scale {file.scales[0]:g} and offset {file.offsets[0]:g}, declared by the file"
+        raise InputError(
+            explain(file.path, expected=f"digital numbers, to which --s2-offset {offset} can be added", found=declared if _declares(file) else "reflectance", fix=fix)
+        )  # fmt: skip
+    numbers = {name: values * optical.QUANTIFICATION for name, values in pooled.items()}
+    if offset == "auto" and scale == 1 and not any(file.offsets) and offset_in_pixels(numbers) == OFFSET:
+        warnings.warn(
+            f"{file.path}: no band is darker than 0.09, as if Sentinel-2's offset of -1000 were still in it. If it is, declare it "
+            "(`gdal_edit.py -offset -0.1 FILE`); if not, say so with --s2-offset 0.",
+            RSSpadeWarning, stacklevel=2,
+        )  # fmt: skip
+
+
 def _declares(file: RasterFile) -> bool:
     return any(s != 1 for s in file.scales) or any(o != 0 for o in file.offsets)
 
 
 def _names(file: RasterFile) -> tuple[str, ...]:
-    """The words in which a product's name may stand: the file's, and the folders' of a SAFE product."""
-    return file.path.parts[-4:]
+    """The words in which a product's name may stand: the file's, and those of the folders around it that are of Sentinel-2."""
+    return (file.path.name, *(folder for folder in file.path.parts[-4:-1] if "s2" in folder.lower()))
 
 
 def _refuse_mixed_baselines(parts: Sequence[Part]) -> None:

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pyproj import Proj
 from rasterio.warp import transform_bounds
 
 from rsspade.errors import InputError, explain
 from rsspade.geo.grid import Grid, intersect, is_utm, utm_crs_of
 from rsspade.geo.inputs import RadarInput, plan_classes, plan_clouds, plan_elevation, plan_radar
-from rsspade.geo.mosaic import Mosaic, fitted, outline
+from rsspade.geo.mosaic import Mosaic, Part, fitted, outline
 from rsspade.geo.optical import is_scl
 from rsspade.geo.optical_input import OpticalInput, plan_optical
-from rsspade.geo.raster import RasterFile, crs_of, inspect_raster, sample
+from rsspade.geo.raster import RasterFile, crs_of, inspect_raster, sample_classes
 from rsspade.geo.scenes import INPUTS, SceneFiles
 from rsspade.landcover import find_map, scheme_named
 from rsspade.sources import DEFAULT_OPTICAL_BANDS
@@ -28,6 +29,14 @@ __all__ = [
 
 LONGEST_SIDE_M = 1_000_000.0
 """No scene is larger; files that are further apart are several scenes, and one UTM zone would not do for them."""
+
+
+_MOST_STRETCH = 0.05
+"""Of a metre: UTM has 0.001, polar maps 0.04 at 60 degrees, the web's maps (EPSG:3857) 0.5 at 48 degrees."""
+
+
+_MARGIN = 3
+"""Pixels beyond a window that slopes need, see `windows.read_terrain`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +81,13 @@ class ScenePlan:
     clouds_are_scl: bool
     s1_date: str
     s2_date: str
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Of all sources."""
+        own = [source.mosaic for source in (self.optical, self.radar) if source is not None]
+        given = [*own, *(mosaic for mosaic in (self.landcover, self.elevation, self.clouds) if mosaic is not None)]
+        return tuple(part for mosaic in given for part in mosaic.parts)
 
     def tile_starts(self, options: PrepareOptions) -> tuple[list[int], list[int]]:
         """The first rows and columns of the tiles, counted from the upper-left corner of the grid."""
@@ -125,7 +141,7 @@ def plan_scene(files: SceneFiles, options: PrepareOptions) -> ScenePlan:
 
 def _is_scl(clouds: Mosaic) -> bool:
     """Asked of all files together: one of them may hold no more than the values that both codings use."""
-    return any(is_scl(sample(p.file, p.indexes), p.file.path) for p in clouds.parts)
+    return any(is_scl(sample_classes(p.file, p.indexes[0]), p.file.path) for p in clouds.parts)
 
 
 def _common_grid(scene: str, mosaics: dict[str, Mosaic], options: PrepareOptions) -> Grid:
@@ -167,7 +183,7 @@ def refuse_antimeridian(scene: str, grid: Grid, mosaics: Iterable[Mosaic]) -> No
     """Files in degrees end at the antimeridian, and a window across it would find nothing in them."""
     for file in (part.file for mosaic in mosaics for part in mosaic.parts):
         if crs_of(file).is_geographic:
-            west, _, east, _ = transform_bounds(grid.crs, file.crs, *grid.bounds)
+            west, _, east, _ = transform_bounds(grid.crs, file.crs, *grid.expanded(_MARGIN).bounds)
             if west > east:
                 raise InputError(
                     explain(file.path, expected=f"a projected CRS, since {scene} crosses the antimeridian", found=file.crs,
@@ -198,18 +214,30 @@ def _grid_of_source(name: str, mosaic: Mosaic, pixel_size: float) -> Grid:
 
 
 def is_metric(file: RasterFile) -> bool:
-    """Whether a file's coordinates are metres."""
+    """Whether a file's coordinates are metres, on the ground too: those of the web's maps are half as long at 60 degrees north."""
     crs = crs_of(file)
-    return bool(crs.is_projected and crs.linear_units_factor[1] == 1)
+    return bool(crs.is_projected and crs.linear_units_factor[1] == 1 and abs(_stretch(file) - 1) <= _MOST_STRETCH)
+
+
+def _stretch(file: RasterFile) -> float:
+    """Metres of the map per metre on the ground in the middle of a file, in the direction in which they differ most."""
+    projection = Proj(file.crs)
+    west, south, east, north = file.bounds
+    place = projection((west + east) / 2, (south + north) / 2, inverse=True)
+    factors = projection.get_factors(*place)
+    return float(max(factors.meridional_scale, factors.parallel_scale, key=lambda scale: abs(scale - 1)))
 
 
 def grid_of_file(path: Path) -> Grid:
     """The grid of a raster that somebody names as the wanted one."""
     file = inspect_raster(path)
     if abs(file.pixel_size[0] - file.pixel_size[1]) > 1e-6 * file.pixel_size[0] or not is_metric(file):
+        found = f"pixels of {file.pixel_size[0]:g}×{file.pixel_size[1]:g} in {file.crs}"
+        if crs_of(file).is_projected and abs(_stretch(file) - 1) > _MOST_STRETCH:
+            found += f", in which a metre on the ground is {_stretch(file):.2f} long"
         raise InputError(
-            explain(path, expected="a grid of square pixels in metres", found=f"pixels of {file.pixel_size[0]:g}×{file.pixel_size[1]:g} in {file.crs}",
-                    fix="Give a raster in a projected CRS in metres.")
+            explain(path, expected="a grid of square pixels in metres", found=found,
+                    fix="Give a raster in a projected CRS in metres, such as UTM.")
         )  # fmt: skip
     west, _, _, north = file.bounds
     return Grid(

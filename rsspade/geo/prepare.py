@@ -21,7 +21,7 @@ from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.data.statistics import TileStatistics, tile_statistics
 from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.geo.grid import Grid
-from rsspade.geo.mosaic import read_on_grid
+from rsspade.geo.mosaic import read_on_grid, source_step
 from rsspade.geo.optical import decode_mask, decode_scl
 from rsspade.geo.plan import PrepareOptions, ScenePlan, plan_scene
 from rsspade.geo.scenes import SceneFiles
@@ -33,7 +33,7 @@ from rsspade.sources import CLOUD, DEM, LULC, S1, Source, optical_source
 __all__ = ["fingerprint", "prepare_dataset"]
 
 _BLOCK_PIXELS = 2048
-"""The side of a block: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
+"""The side of a block, in pixels of the finest file: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
 
 _CACHE_BYTES = 128 * 1024 * 1024
 """GDAL's block cache; its default, a share of the machine's memory, would be the largest part of ours."""
@@ -93,20 +93,26 @@ def _sources(options: PrepareOptions) -> list[Source]:
 
 def fingerprint(path: Path) -> list[Any]:
     """Size and time of a file, or of all in a folder: enough to notice that a resumed job has other inputs."""
+    try:
+        state = path.stat()
+        found = "neither" if not (path.is_dir() or path.is_file()) else ""
+    except OSError as err:  # a name may be too long, too
+        found = (err.strerror or "no such file").lower()
+    if found:
+        raise InputError(
+            explain(path, expected="a raster file or a folder of them", found=found, fix="Correct the path.")
+        )
     if path.is_dir():
         return sorted([str(p.relative_to(path)), *fingerprint(p)] for p in path.rglob("*") if p.is_file())
-    if not path.is_file():
-        raise InputError(
-            explain(path, expected="a raster file or a folder of them", found="no such file", fix="Correct the path.")
-        )
-    state = path.stat()
     return [state.st_size, state.st_mtime_ns]
 
 
 def _blocks(plan: ScenePlan, options: PrepareOptions) -> list[tuple[list[int], list[int]]]:
     """The tiles of a scene in rectangles that are read at once."""
     rows, columns = plan.tile_starts(options)
-    several = max(1, (_BLOCK_PIXELS - options.tile_size) // options.stride + 1)
+    # Pixels of the files count: where they are much smaller than ours, a block of ours holds many of them.
+    side = _BLOCK_PIXELS / max([1.0, *(source_step(part.file, plan.grid) for part in plan.parts)])
+    several = max(1, (int(side) - options.tile_size) // options.stride + 1)
     return [
         (rows[r : r + several], columns[c : c + several])
         for r in range(0, len(rows), several)

@@ -7,7 +7,7 @@ into one sentence that names the file.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from rasterio.windows import Window
 from rsspade.errors import InputError, explain
 from rsspade.geo.grid import Bounds
 
-__all__ = ["RasterFile", "inspect_raster", "raster_files", "read_bands", "reading", "sample"]
+__all__ = ["RasterFile", "inspect_raster", "raster_files", "read_bands", "reading", "sample", "sample_classes"]
 
 _EXTENSIONS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 
@@ -37,13 +37,14 @@ class RasterFile:
     height: int
     count: int
     dtype: str
-    nodata: float | None
+    nodata: tuple[float | None, ...]
     descriptions: tuple[str | None, ...]
     units: tuple[str | None, ...]
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     tags: dict[str, str]
     has_mask: bool = False  # a mask band or an alpha band says which pixels count
+    has_overviews: bool = False
 
     @property
     def affine(self) -> Affine:
@@ -83,9 +84,10 @@ def inspect_raster(path: Path) -> RasterFile:
     with reading(path), rasterio.open(path) as src:
         found = RasterFile(
             path=path, crs=src.crs.to_string() if src.crs else "", transform=tuple(src.transform)[:6], width=src.width,
-            height=src.height, count=src.count, dtype=src.dtypes[0], nodata=src.nodata, descriptions=tuple(src.descriptions),
+            height=src.height, count=src.count, dtype=src.dtypes[0], nodata=tuple(src.nodatavals), descriptions=_descriptions(src),
             units=tuple(src.units), scales=tuple(src.scales), offsets=tuple(src.offsets), tags=dict(src.tags()),
             has_mask=any(MaskFlags.per_dataset in flags for flags in src.mask_flag_enums),
+            has_overviews=any(src.overviews(index) for index in src.indexes),
         )  # fmt: skip
     if not found.crs:
         raise InputError(
@@ -98,6 +100,9 @@ def inspect_raster(path: Path) -> RasterFile:
                     fix="Assign the true one, for instance with `rio edit-info --crs EPSG:… FILE`.")
         )  # fmt: skip
     a = found.affine
+    if max(abs(a.b) * found.height / max(abs(a.a), 1e-300), abs(a.d) * found.width / max(abs(a.e), 1e-300)) < 0.01:
+        a = Affine(a.a, 0, a.c, 0, a.e, a.f)  # what rounding leaves of a warp is no rotation
+        found = replace(found, transform=tuple(a)[:6])
     if a.is_identity or a.b != 0 or a.d != 0 or a.e >= 0 or a.a <= 0:
         what = "none" if a.is_identity else f"the transform {tuple(a)[:6]}"
         raise InputError(
@@ -109,6 +114,44 @@ def inspect_raster(path: Path) -> RasterFile:
 def sample(file: RasterFile, indexes: Sequence[int], side: int = 512) -> np.ndarray:
     """A thinned copy of the bands, at most `side` pixels a side, as float64 with nodata as NaN."""
     return read_bands(file, indexes, shape=(min(side, file.height), min(side, file.width))).astype(np.float64)
+
+
+def sample_classes(file: RasterFile, index: int) -> np.ndarray:
+    """As `sample`, of pixels as they are: overviews of class maps are often made by a kernel that mixes ids."""
+    places, side = 8, 64
+    if not file.has_overviews or max(file.width, file.height) <= places * side:
+        return sample(file, [index])
+    rows = _spread(file.height, side, places)
+    columns = _spread(file.width, side, places)
+    lines = [
+        np.concatenate(
+            [
+                read_bands(file, [index], window=Window(c, r, min(side, file.width), min(side, file.height)))
+                for c in columns
+            ],
+            axis=2,
+        )
+        for r in rows
+    ]
+    found = np.concatenate(lines, axis=1).astype(np.float64)
+    return found if np.isfinite(found).any() else sample(file, [index])
+
+
+def _spread(length: int, side: int, places: int) -> list[int]:
+    """Where windows begin that lie evenly on a length, from its one end to the other."""
+    return sorted({int(start) for start in np.linspace(0, max(length - side, 0), places)})
+
+
+def _descriptions(src: rasterio.DatasetReader) -> tuple[str | None, ...]:
+    """Of the bands; of those without one, the colour that the file gives them."""
+    try:
+        colours = [colour.name for colour in src.colorinterp]
+    except ValueError:  # a colour that rasterio does not know yet
+        colours = [""] * src.count
+    told = ("red", "green", "blue", "alpha")
+    return tuple(
+        text or (colour if colour in told else None) for text, colour in zip(src.descriptions, colours, strict=True)
+    )
 
 
 def read_bands(
@@ -127,10 +170,11 @@ def read_bands(
         values = src.read(list(indexes), window=window, out_shape=out_shape, resampling=Resampling.nearest)
         with np.errstate(over="ignore"):  # a fill value of 64 bits becomes infinite, and is missing then
             values = values.astype(np.float32)
-            nodata = None if file.nodata is None else np.float32(file.nodata)
+            declared = [None if value is None else np.float32(value) for value in file.nodata]
         missing = ~np.isfinite(values)
-        if nodata is not None:
-            missing |= values == nodata
+        for gaps, plane, index in zip(missing, values, indexes, strict=True):
+            if declared[index - 1] is not None:
+                gaps |= plane == declared[index - 1]
         if file.has_mask:
             missing |= src.dataset_mask(window=window, out_shape=shape) == 0
     for plane, index in zip(values, indexes, strict=True):

@@ -91,7 +91,13 @@ def read_scenes(path: Path) -> list[SceneFiles]:
             explain(path, expected=f"columns out of {', '.join(_COLUMNS)}, scene among them", found=", ".join(unknown or header) or "none",
                     fix="Correct the first line.")
         )  # fmt: skip
+    doubled = next((name for name in header if header.count(name) > 1), None)
+    if doubled is not None:
+        raise InputError(
+            explain(path, expected="each column once", found=f"{doubled} again", fix="Put several paths into one field, separated by ';'.")
+        )  # fmt: skip
     scenes: dict[str, SceneFiles] = {}
+    taken: dict[str, str] = {}  # some disks do not tell capitals apart
     for row in _rows(table, path):
         where = f"{path} line {table.line_num}"
         if None in row or None in row.values():
@@ -106,15 +112,17 @@ def read_scenes(path: Path) -> list[SceneFiles]:
         name = safe_name(row["scene"])
         if not row["scene"].strip():
             raise InputError(explain(where, expected="the name of a scene", found="none", fix="Name it."))
-        if name in scenes:
+        if name.casefold() in taken:
             raise InputError(
                 explain(
                     where,
                     expected="each scene once",
-                    found=f"{row['scene']!r}, which is {name!r} as a file's name, again",
+                    found=f"{row['scene']!r}, which is {name!r} as a file's name, again"
+                    + ("" if name in scenes else f" (as {taken[name.casefold()]!r}, but for capitals)"),
                     fix="Put all its files into one line, separated by ';', or rename one (letters, digits, '.', '_', '-').",
                 )
             )
+        taken[name.casefold()] = name
         files = {
             i: tuple((path.parent / p.strip()).absolute() for p in (row.get(i) or "").split(";") if p.strip())
             for i in INPUTS

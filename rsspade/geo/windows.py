@@ -9,8 +9,8 @@ import numpy as np
 
 from rsspade.geo import sar
 from rsspade.geo.grid import Grid
-from rsspade.geo.inputs import RadarInput
-from rsspade.geo.mosaic import Mosaic, read_on_grid
+from rsspade.geo.inputs import HIGHEST_M, LOWEST_M, RadarInput
+from rsspade.geo.mosaic import Mosaic, Part, read_on_grid
 from rsspade.geo.optical_input import OpticalInput
 from rsspade.geo.terrain import terrain_derivatives_inside
 from rsspade.landcover import find_map, scheme_named
@@ -39,10 +39,15 @@ def read_classes(landcover: Mosaic, window: Grid, *, scheme: str, to: str) -> np
 
 def read_terrain(elevation: Mosaic, window: Grid) -> np.ndarray:
     """Elevation, slope, aspect, hillshade (4, H, W) float32, NaN for nothing."""
-    heights = read_on_grid(elevation, window.expanded(3))[0]
+    heights = read_on_grid(elevation, window.expanded(3), _without_voids)[0]
     terrain = terrain_derivatives_inside(_continued(heights)[2:-2, 2:-2], window.pixel_size)
     terrain[:, np.isnan(heights[3:-3, 3:-3])] = np.nan  # continued heights serve their neighbours' slopes alone
     return terrain
+
+
+def _without_voids(heights: np.ndarray, part: Part) -> np.ndarray:
+    """Before any resampling: a void of a few pixels may have been between those that the plan looked at."""
+    return np.where((heights < LOWEST_M) | (heights > HIGHEST_M), np.float32(np.nan), heights)
 
 
 def _continued(heights: np.ndarray) -> np.ndarray:

@@ -82,6 +82,18 @@ def test_a_damaged_file_is_named(tmp_path):
         read_tile(tmp_path / "t.tif")
 
 
+def test_a_small_tile_in_a_huge_block_is_refused_before_it_is_read(tmp_path):
+    block = {"tiled": True, "blockxsize": 4096, "blockysize": 4096, "compress": "deflate"}
+    with rasterio.open(
+        tmp_path / "t.tif", "w", driver="GTiff", dtype="uint8", count=1, height=32, width=32, **block, **PLACE
+    ) as dst:
+        dst.write(np.ones((1, 32, 32), np.uint8))
+    with pytest.raises(
+        InputError, match=r"t\.tif: expected blocks about as large as its 32×32 pixels, found blocks of 4096×4096"
+    ):
+        read_tile(tmp_path / "t.tif")
+
+
 def test_a_file_that_claims_to_be_huge_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(geotiff, "MAX_TILE_PIXELS", 64 * 64)
     write_tile(tmp_path / "t.tif", np.zeros((2, 128, 128), np.float32), S1, **PLACE)

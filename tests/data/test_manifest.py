@@ -52,6 +52,8 @@ def edit_csv(text, new):
         (lambda line: line.replace("500000", "nan"), "finite"),
         (lambda line: line.replace("500000", "west"), "columns of tiles.csv"),
         (lambda line: line.replace("s0_0_0", "s0_0_1"), "expected each tile once"),
+        (lambda line: line.replace(",1.0000,", ",5,", 1), "valid_fraction and cloud_fraction from 0 to 1, found 5.0"),
+        (lambda line: line.replace("s0_0_0", '"' + "x" * 140_000), r"tiles\.csv after line \d+: expected a table"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, make_dataset, new, message):
@@ -60,6 +62,21 @@ def test_a_bad_line_is_named(tmp_path, make_dataset, new, message):
     path.write_text(edit_csv(path.read_text(), new))
     with pytest.raises(InputError, match=message):
         DatasetFolder.open(tmp_path / "d")
+
+
+def test_a_number_that_python_refuses_to_read_is_named_too(tmp_path, make_dataset):
+    make_dataset(tmp_path / "d")
+    path = tmp_path / "d" / "dataset.json"
+    path.write_text(path.read_text().replace('"tile_size": ', '"tile_size": ' + "9" * 5000))
+    with pytest.raises(InputError, match=r"dataset\.json: expected the description of a dataset, found ValueError"):
+        DatasetFolder.open(tmp_path / "d")
+
+
+def test_a_table_that_a_spreadsheet_has_saved_is_read(tmp_path, make_dataset):
+    rows = make_dataset(tmp_path / "d").rows
+    path = tmp_path / "d" / "tiles.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert DatasetFolder.open(tmp_path / "d").rows == rows
 
 
 def test_a_table_of_something_else_is_named_though_it_holds_no_line(tmp_path, make_dataset):
@@ -81,6 +98,21 @@ def test_a_table_of_something_else_is_named_though_it_holds_no_line(tmp_path, ma
         (lambda d: {**d, "sources": {"../S2": {"bands": []}}}, "found '../S2'"),
         (lambda d: {**d, "sources": {"S2": {"bands": [1]}}}, "not names"),
         (lambda d: [d], "expected the description of a dataset"),
+        *(
+            (lambda d, n=name, v=value: {**d, n: v}, f"expected the description of a dataset, found TypeError: {name}")
+            for name, value in (
+                ("tile_size", "abc"),
+                ("tile_size", -5),
+                ("tile_size", 10**12),
+                ("pixel_size", None),
+                ("pixel_size", 0),
+                ("split", []),
+                ("statistics", None),
+                ("name", 7),
+                ("sun", []),
+            )
+        ),
+        (lambda d: {**d, "statistics": {"S2": 5}}, "TypeError: S2"),
     ],
 )
 def test_a_bad_description_is_refused(tmp_path, make_dataset, new, message):

@@ -249,3 +249,29 @@ def test_too_few_pixels_are_no_evidence() -> None:
     few = {name: values[:10, :10] for name, values in numbers(("forest", 1.0), offset=0).items()}
     with pytest.raises(InputError, match=r"--s2-offset"):
         detect_offset(few)
+
+
+HARMONISED = {
+    "id": "COPERNICUS/S2_SR_HARMONIZED/2023_T33TWN",
+    "BOA_ADD_OFFSET_B2": "-1000",
+    "PROCESSING_BASELINE": "05.09",
+}
+
+
+def test_a_harmonised_collection_keeps_the_properties_of_its_products_and_has_no_offset() -> None:
+    assert detect_offset(numbers(("forest", 0.7), ("water", 0.3), offset=0), tags=HARMONISED) == 0
+    assert detect_offset(BRIGHT, tags=HARMONISED) == 0
+
+
+@pytest.mark.parametrize("tags", [{"BOA_ADD_OFFSET_B2": "-1000"}, {"PROCESSING_BASELINE": "05.09"}])
+def test_metadata_that_would_make_dark_ground_far_too_dark_are_refused(tags: dict[str, str]) -> None:
+    dark = numbers(("forest", 0.7), ("water", 0.3), offset=0)
+    with pytest.raises(
+        InputError, match=r"an offset of -1000, as the metadata says, found pixels that look like an offset of 0"
+    ):
+        detect_offset(dark, tags=tags)
+
+
+def test_a_place_in_a_name_is_no_processing_baseline() -> None:
+    with pytest.raises(InputError, match=r"--s2-offset"):
+        detect_offset(BRIGHT, names=["N0045_E00510", "N3045_E00510", "scene.tif"])

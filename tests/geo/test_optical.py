@@ -183,3 +183,16 @@ def test_a_scene_classification_is_told_from_a_mask() -> None:
     assert is_scl(np.array([0, 2]), "T33TWN_SCL_20m.jp2")
     with pytest.raises(InputError, match=r"found the values 100"):
         is_scl(np.array([0, 100]), "clouds.tif")
+
+
+def test_fill_values_that_a_file_does_not_declare_are_no_reflectance() -> None:
+    digital = np.array([[[-9999.0, -10000.0, 65535.0, 2500.0]]])
+    np.testing.assert_allclose(to_reflectance(digital), [[[np.nan, np.nan, np.nan, 0.25]]], rtol=1e-6)
+    reflectance = np.array([[[-9999.0, -1.0, 6.5535, -0.05]]])
+    np.testing.assert_allclose(to_reflectance(reflectance, scale=1), [[[np.nan, np.nan, np.nan, -0.05]]], rtol=1e-6)
+
+
+def test_digital_number_0_holds_nothing_under_a_declared_offset_either() -> None:
+    values = np.array([[[-0.1, -0.1, 0.3]], [[-0.1, 0.2, 0.3]]], np.float32)
+    found = to_reflectance(values, scale=1, zero=np.full((2, 1, 1), -0.1, np.float32))
+    np.testing.assert_array_equal(np.isfinite(found[0, 0]), [False, True, True])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import Affine
+from rasterio.warp import transform
 from scene_files import UTM, write_raster
 
 from rsspade.errors import InputError
@@ -15,7 +16,7 @@ from rsspade.geo import prepare
 from rsspade.geo.grid import Grid, utm_crs_of
 from rsspade.geo.inputs import plan_elevation
 from rsspade.geo.mosaic import fitted
-from rsspade.geo.plan import PrepareOptions, ScenePlan, plan_scene
+from rsspade.geo.plan import PrepareOptions, ScenePlan, plan_scene, refuse_antimeridian
 from rsspade.geo.scenes import SceneFiles
 
 
@@ -166,3 +167,26 @@ def test_a_long_strip_on_a_turned_grid_is_not_taken_for_growing_pixels(tmp_path)
     mosaic = plan_elevation([path])
     assert not fitted(mosaic, strip).parts[0].grows
     assert fitted(mosaic, coarse).parts[0].grows
+
+
+def test_a_block_holds_fewer_tiles_where_the_files_have_finer_pixels(tmp_path):
+    fine = write_raster(
+        tmp_path / "s1.tif",
+        np.full((2, 640, 640), -10, "f4"),
+        crs=UTM,
+        transform_=Affine(10, 0, 600_000, 0, -10, 5_400_000),
+    )
+    options = PrepareOptions(tile_size=32, stride=32, pixel_size=50)
+    plan = plan_scene(SceneFiles(name="x", paths={"s1": (fine,)}), options)
+    with patch.object(prepare, "_BLOCK_PIXELS", 320):  # of the file; of the grid there would be ten tiles of 32
+        assert max(len(rows) for rows, _ in prepare._blocks(plan, options)) == 2
+
+
+def test_a_grid_at_the_antimeridian_whose_slopes_would_look_beyond_it_is_refused(tmp_path):
+    (seam,), (north,) = transform(CRS.from_epsg(4326), CRS.from_epsg(32660), [180 - 1e-9], [50.0])
+    grid = Grid(crs="EPSG:32660", x_min=seam - 655, y_max=north, pixel_size=10, width=64, height=64)  # ends 15 m before
+    place = Affine(1e-4, 0, 179, 0, -1e-4, 50.05)
+    path = write_raster(tmp_path / "dem.tif", np.full((1, 1000, 10_000), 7, "f4"), crs="EPSG:4326", transform_=place)
+    with pytest.raises(InputError, match="crosses the antimeridian"):
+        refuse_antimeridian("it", grid, [plan_elevation([path])])
+    refuse_antimeridian("it", grid.window(0, -10, 64, 64), [plan_elevation([path])])

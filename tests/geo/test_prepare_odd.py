@@ -206,3 +206,82 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, make_scene_files, cap
     assert run(*flags(files, "s2"), *ONE, "--out", out) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_gap_of_its_own_in_each_band_is_heeded(tmp_path, make_scene_files):
+    files = make_scene_files(tmp_path / "in")
+    for n, nodata in ((1, -99.0), (2, -50.0)):
+        plane = values_of(files["s1"])[n - 1 : n]
+        plane[:, : 10 * n, : 10 * n] = nodata
+        write_raster(tmp_path / f"b{n}.tif", plane, crs=UTM, transform_=PLACE, nodata=nodata)
+    vrt = tmp_path / "s1.vrt"
+    bands = "".join(
+        f'<VRTRasterBand dataType="Float32" band="{n}"><NoDataValue>{nodata}</NoDataValue><SimpleSource>'
+        f'<SourceFilename relativeToVRT="1">b{n}.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>'
+        for n, nodata in ((1, -99), (2, -50))
+    )
+    place = ", ".join(map(str, PLACE.to_gdal()))
+    vrt.write_text(
+        f'<VRTDataset rasterXSize="256" rasterYSize="256"><SRS>{UTM}</SRS><GeoTransform>{place}</GeoTransform>{bands}</VRTDataset>'
+    )
+    assert run("--s1", vrt, *ONE, "--out", tmp_path / "out") == 0
+    vv, vh = np.isfinite(whole(tmp_path / "out", "s1")[0])
+    assert (int((~vv).sum()), int((~vh).sum())) == (100, 400)
+
+
+def test_voids_that_the_plan_did_not_see_leave_no_trace_in_the_heights(tmp_path):
+    heights = np.full((1, 1100, 1100), 700.0, "f4")
+    at = int(np.setdiff1d(np.arange(1100), np.floor((np.arange(512) + 0.5) * 1100 / 512).astype(int))[300])
+    heights[0, at, at] = -32768
+    place = Affine(10.3, 0, WEST, 0, -10.3, NORTH)
+    dem = write_raster(tmp_path / "dem.tif", heights, crs=UTM, transform_=place)
+    assert run("--dem", dem, "--tile-size", 512, "--min-valid", 0.5, "--split", "1:0:0", "--out", tmp_path / "out") == 0
+    data = DatasetFolder.open(tmp_path / "out")
+    stored = np.stack([data.read("dem", row.tile)[0] for row in data.rows])
+    assert np.isnan(stored).any()
+    np.testing.assert_allclose(stored[np.isfinite(stored)], 700, atol=1e-2)
+
+
+def test_overviews_that_mix_classes_do_not_count(tmp_path, make_scene_files):
+    files = make_scene_files(tmp_path / "in")
+    rng = np.random.default_rng(3)
+    ids = np.kron(rng.choice([10, 40, 80], (375, 375)), np.ones((2, 2))).astype("u1")
+    lulc = write_raster(
+        tmp_path / "wc.tif", ids[None], crs=UTM, transform_=Affine(10, 0, WEST - 500, 0, -10, NORTH + 500)
+    )
+    with rasterio.open(lulc, "r+") as dst:
+        dst.build_overviews([2, 4], rasterio.enums.Resampling.average)
+    worldcover = ("--landcover-scheme", "worldcover", "--landcover-to", "worldcover")
+    assert run(*flags(files, "s2"), "--lulc", lulc, *worldcover, *ONE, "--out", tmp_path / "out") == 0
+    assert set(np.unique(whole(tmp_path / "out", "lulc")[0])) == {10, 40, 80}
+
+
+def test_a_rotation_that_rounding_has_left_is_none(tmp_path, make_scene_files):
+    files = make_scene_files(tmp_path / "in")
+    hardly = Affine(10, 1e-15, WEST, -1e-15, -10, NORTH)
+    s1 = write_raster(tmp_path / "s1.tif", values_of(files["s1"]), crs=UTM, transform_=hardly)
+    assert run("--s1", s1, *ONE, "--out", tmp_path / "out") == 0
+
+
+def test_water_that_is_declared_as_nodata_is_told(tmp_path, make_scene_files, capsys):
+    files = make_scene_files(tmp_path / "in")
+    ids = values_of(files["lulc"])
+    ids[0, :64] = 0
+    lulc = write_raster(tmp_path / "dw.tif", ids, crs=UTM, transform_=PLACE, nodata=0)
+    run(*flags(files, "s2"), "--lulc", lulc, *ONE, "--min-valid", 0.5, "--out", tmp_path / "out")
+    assert "dw.tif: 0 is declared as nodata and is the class 'water' of dynamic_world; 25.0%" in capsys.readouterr().err
+
+
+def test_reflectance_in_which_the_offset_still_is_is_told(tmp_path, make_scene_files, capsys):
+    files = make_scene_files(tmp_path / "in")
+    rng = np.random.default_rng(0)
+    forest, water = np.array([0.03, 0.05, 0.03, 0.35]), np.array([0.03, 0.03, 0.02, 0.01])
+    ground = np.where(rng.random((1, 256, 256)) < 0.7, forest[:, None, None], water[:, None, None])
+    s2 = write_raster(
+        tmp_path / "s2.tif", (ground + rng.uniform(0, 0.01, ground.shape) + 0.1).astype("f4"), crs=UTM, transform_=PLACE,
+        names=("blue", "green", "red", "nir"),
+    )  # fmt: skip
+    assert run("--s2", s2, *flags(files, "s1"), *ONE, "--out", tmp_path / "out") == 0
+    assert "s2.tif: no band is darker than 0.09" in capsys.readouterr().err
+    assert run("--s2", s2, *flags(files, "s1"), "--s2-offset", 0, *ONE, "--out", tmp_path / "said") == 0
+    assert "darker" not in capsys.readouterr().err

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 from filelock import FileLock
+from rasterio.enums import ColorInterp
 from scene_files import UTM, write_raster
 
 from rsspade.cli import main
@@ -19,7 +20,12 @@ def change(path: Path, **new) -> Path:
     with rasterio.open(path) as src:
         values, profile = src.read(), {"crs": src.crs, "transform_": src.transform, "nodata": src.nodata}
     values = new.pop("values", lambda v: v)(values)
-    return write_raster(path, values, **(profile | new))
+    photometric = new.pop("photometric", None)
+    write_raster(path, values, **(profile | new))
+    if photometric is not None:
+        with rasterio.open(path, "r+") as dst:
+            dst.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined]
+    return path
 
 
 def cut_short(files):
@@ -60,6 +66,19 @@ DAMAGES = {
     "a bright scene whose offset nobody can tell": (
         lambda f: change(f["s2"], values=lambda v: (v * 0 + 3000 + np.arange(256)).astype("u2")),
         r"s2\.tif: expected .* --s2-offset",
+    ),
+    "an offset for what is reflectance": (
+        lambda f: change(f["s2"], values=lambda v: (v / 10000).astype("f4")),
+        r"s2\.tif: expected digital numbers, to which --s2-offset -1000 can be added, found reflectance",
+        "--s2-offset", "-1000",
+    ),
+    "red before blue, as the file says": (
+        lambda f: change(f["s2"], photometric="RGB"), r"s2\.tif: expected the bands blue, green, red, nir, found red, green, blue",
+    ),
+    "a name that is too long": (lambda f: f.update(dem=f["dem"].parent / ("a" * 300)), r"a: expected a raster file .* found file name too long"),
+    "the web's metres": (
+        lambda f: f.update(grid=change(f["dem"], crs="EPSG:3857", transform_=rasterio.Affine(10, 0, 1e6, 0, -10, 6.2e6))),
+        r"dem\.tif: expected a grid of square pixels in metres, found .*EPSG:3857, in which a metre on the ground is 1\.5\d long",
     ),
     "a map that does not exist": (lambda f: None, r"dynamic_world_to_igbp: expected a named map", "--landcover-to", "igbp"),
     "a band that the file lacks": (lambda f: None, r"s2\.tif: expected the bands blue, swir16", "--s2-bands", "blue,B11"),
@@ -189,3 +208,25 @@ def test_the_command_explains_itself(capsys):
     text = capsys.readouterr().out
     assert "example:" in text
     assert UTM not in text
+
+
+def test_a_cloud_mask_whose_clear_pixels_are_nodata_is_refused(tmp_path, make_scene_files, capsys):
+    files = make_scene_files(tmp_path / "in")
+    mask = (np.random.default_rng(0).random((1, 256, 256)) < 0.2).astype("u1")
+    with rasterio.open(files["s2"]) as src:
+        clouds = write_raster(tmp_path / "in" / "clouds.tif", mask, crs=UTM, transform_=src.transform, nodata=0)
+    given = [
+        "prepare",
+        "--s2",
+        str(files["s2"]),
+        "--cloud-mask",
+        str(clouds),
+        "--tile-size",
+        "64",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(given) == 2
+    told = capsys.readouterr().err
+    assert "clouds.tif: expected a mask in which 0 is clear, found 0 declared as nodata" in told
+    assert "rio edit-info --unset-nodata" in told

@@ -8,6 +8,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from rsspade.errors import InputError
+from rsspade.geo.optical_input import plan_optical
 from rsspade.geo.safe import SafeProduct, is_safe, open_safe
 
 STEM = "T33TWN_20230704T100031"
@@ -156,3 +157,13 @@ def test_the_band_files_open_as_the_rasters_they_are(tmp_path: Path) -> None:
     with rasterio.open(open_safe(folder).bands["red"]) as src:
         np.testing.assert_array_equal(src.read(1), numbers)
         assert src.crs.to_epsg() == 32633
+
+
+def test_products_of_two_levels_make_no_scene(tmp_path: Path) -> None:
+    surface = make_safe(tmp_path / "a", metadata(offsets=["-1000"] * 13))
+    top = make_safe(tmp_path / "b", metadata(level="L1C", offsets=["-1000"] * 13), level="L1C")
+    with pytest.raises(
+        InputError,
+        match=r"MSIL1C.*: expected products of one level in a scene, .* found L1C, the top of the atmosphere",
+    ):
+        plan_optical([surface, top], ("blue", "red"), "auto")

@@ -17,7 +17,7 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
-from rsspade.data.geotiff import MAX_TILE_PIXELS
+from rsspade.data.geotiff import refuse_large
 from rsspade.errors import InputError, explain
 from rsspade.landcover import Scheme, scheme_named
 from rsspade.sources import SENTINEL2_PRODUCT_NAMES, Source, source_named
@@ -109,6 +109,16 @@ class Georeference:
     height: int
     width: int
 
+    def __str__(self) -> str:
+        return f"{self.crs.to_string()}, upper left {self.transform.c:.1f}, {self.transform.f:.1f}, pixels of {self.transform.a:g} m"
+
+    def is_that_of(self, other: "Georeference") -> bool:
+        """Whether pixels of both lie on each other, to half a pixel."""
+        half = abs(other.transform.a) / 2
+        ends = [(0, 0), (self.width, self.height)]
+        apart = [abs(a - b) for end in ends for a, b in zip(self.transform * end, other.transform * end, strict=True)]
+        return bool(self.crs == other.crs and max(apart) < half)
+
 
 class PublicReader(ABC):
     """Reader of a public dataset: a `TileReader` that also says where its tiles lie.
@@ -163,11 +173,17 @@ class PublicReader(ABC):
         return self._read(name, self.tile_path(name, tile))
 
     def georeference(self, tile: str) -> Georeference:
-        """From the first of the tile's own files."""
-        for name in self.source_names:
-            if self.has(name, tile):
-                return read_georeference(self.tile_path(name, tile))
-        raise InputError(explain(self.path, expected=f"files of tile {tile}", found="none", fix="Download them."))
+        """Of all of the tile's own files, to half a pixel; refuses those that lie apart."""
+        paths = [self.tile_path(name, tile) for name in self.source_names if self.has(name, tile)]
+        if not paths:
+            raise InputError(explain(self.path, expected=f"files of tile {tile}", found="none", fix="Download them."))
+        places = [read_georeference(path) for path in paths]
+        for path, place in zip(paths[1:], places[1:], strict=True):
+            if not place.is_that_of(places[0]):
+                raise InputError(
+                    explain(path, expected=f"the place of {paths[0].name} ({places[0]})", found=str(place), fix="Download the tile again.")
+                )  # fmt: skip
+        return places[0]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -186,11 +202,7 @@ def read_raw(path: Path, *, counts: Sequence[int], indexes: Sequence[int] | None
     """
     try:
         with rasterio.open(path) as src:
-            if src.width * src.height > MAX_TILE_PIXELS:
-                raise InputError(
-                    explain(path, expected=f"a tile of at most {MAX_TILE_PIXELS} pixels", found=f"{src.width}×{src.height}",
-                            fix="Is this a tile of that dataset?")
-                )  # fmt: skip
+            refuse_large(path, src, fix="Is this a tile of that dataset?")
             if src.count not in counts:
                 wanted = " or ".join(map(str, counts))
                 raise InputError(
@@ -209,6 +221,11 @@ def read_georeference(path: Path) -> Georeference:
         with rasterio.open(path) as src:
             if src.crs is None:
                 raise InputError(explain(path, expected="a CRS", found="none", fix="Download the tile again."))
+            a = src.transform
+            if a.b != 0 or a.d != 0 or a.a <= 0 or a.e >= 0 or abs(a.a + a.e) > 1e-6 * a.a:
+                raise InputError(
+                    explain(path, expected="square pixels, north up", found=f"the transform {tuple(a)[:6]}", fix="Download the tile again, or warp it.")
+                )  # fmt: skip
             return Georeference(src.crs, src.transform, src.height, src.width)
     except RasterioError as err:
         raise InputError(

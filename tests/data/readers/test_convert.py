@@ -97,3 +97,32 @@ def test_the_real_tiles_convert(tmp_path: Path) -> None:
     assert len(data.rows) == 3
     assert set(data.info.sources) == {"S2", "S1", "LULC", "DEM"}
     assert all(row.valid_fraction > 0.99 for row in data.rows)
+
+
+def moved(path: Path, transform: Affine) -> None:
+    with rasterio.open(path, "r+") as out:
+        out.transform = transform
+
+
+@pytest.mark.parametrize(
+    ("transform", "told"),
+    [
+        (Affine(10, 0, 7e5 + 200, 0, -10, 3_710_139.5), r"s1_1_p1\.tif: expected the place of .*s2_1_p1\.tif \(EPSG:32650, upper left 700200"),
+        (Affine(10, 0, 7e5, 0, 10, 3_710_139.5), r"s2_1_p1\.tif: expected square pixels, north up"),
+    ],
+)  # fmt: skip
+def test_sources_of_a_tile_that_lie_apart_are_refused(tmp_path: Path, transform: Affine, told: str) -> None:
+    reader = make_cr(tmp_path / "cr")
+    moved(tmp_path / "cr" / "ROIs1158_spring_s2" / "s2_1" / "ROIs1158_spring_s2_1_p1.tif", transform)
+    with pytest.raises(InputError, match=told):
+        convert(reader, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_half_a_pixel_between_the_sources_of_a_tile_is_rounding(tmp_path: Path) -> None:
+    reader = make_cr(tmp_path / "cr")
+    moved(
+        tmp_path / "cr" / "ROIs1158_spring_s2" / "s2_1" / "ROIs1158_spring_s2_1_p1.tif",
+        Affine(10, 0, 7e5 + 4, 0, -10, 3_710_139.5),
+    )
+    assert len(convert(reader, tmp_path / "d").rows) == 3
