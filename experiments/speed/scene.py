@@ -47,13 +47,13 @@ def measure_scene(data: Path, world: Path, folder: Path, preset: Preset) -> dict
     }  # fmt: skip
 
 
-def _scene(model: RSSpade, inputs: SceneInputs, options: SceneOptions, folder: Path) -> Callable[[], None]:
+def _scene(model: RSSpade, inputs: SceneInputs, options: SceneOptions, folder: Path) -> Callable[[], object]:
     folder.mkdir(parents=True)
     numbers = itertools.count()  # a finished scene is never overwritten
     return lambda: make_scene(folder / f"{next(numbers)}.tif", model, inputs, options, arguments={}, tags={})
 
 
-def _network(model: RSSpade, inputs: SceneInputs, options: SceneOptions) -> Callable[[], None]:
+def _network(model: RSSpade, inputs: SceneInputs, options: SceneOptions) -> Callable[[], object]:
     """The same tiles of nothing, and nothing done with the images."""
     plan = plan_tiles(
         inputs.grid.height, inputs.grid.width, tile=options.tile, overlap=options.overlap,

@@ -19,19 +19,21 @@ from rsspade.geo.plan import grid_of_file
 from rsspade.geo.raster import RasterFile, inspect_raster, read_bands, sample
 from rsspade.geo.windows import read_optical
 from rsspade.jobs import progress_bar
-from rsspade.synthesis.cog import SCALE, Encoding
+from rsspade.synthesis.cog import NODATA, SCALE, Encoding
 from rsspade.synthesis.correction import CORRECTION_MARGIN, LATTICE, SceneFit, local_correction
 from rsspade.synthesis.rows import RowFile
 
-__all__ = ["FillInput", "fill_rows", "plan_fill"]
+__all__ = ["FillInput", "Filled", "fill_rows", "plan_fill"]
 
 _BLOCK = 16 * LATTICE
 
 _SHOWN = 6
 """Values of a mask that an error names."""
 
-_BELOW_ZERO = -0.1
-"""Reflectance after correction for the atmosphere may be slightly negative; the same offset as in products from 2022 on."""
+_OFFSETS = (0.0, -0.1, -0.3)
+"""Of the result: reflectance after correction for the atmosphere may be slightly negative; -0.1 is that of products from 2022 on."""
+
+_CLEAR_IN_SCL = {4, 5, 6, 7, 11}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,6 @@ class FillInput:
         grid: Of both.
         encoding: Of the result: the image's own numbers, where they are reflectance × 10000 plus an offset.
         date: Of the image.
-        filled: Share of the pixels that the mask marks.
     """
 
     optical: OpticalInput
@@ -54,7 +55,6 @@ class FillInput:
     grid: Grid
     encoding: Encoding
     date: str
-    filled: float
 
     def read(self, window: Grid) -> tuple[np.ndarray, np.ndarray]:
         """Reflectance (bands, H, W), and where it is clear and known (H, W)."""
@@ -65,6 +65,24 @@ class FillInput:
             self.mask, [self.index], window=((row, row + window.height), (column, column + window.width))
         )[0]
         return image, (mask == 0) & np.isfinite(image).all(axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Shares of the pixels of a result.
+
+    Attributes:
+        kept: From the real image: the mask is 0 and the image holds data.
+        empty: Neither kept nor painted, since no source holds a value there.
+    """
+
+    kept: float
+    empty: float
+
+    @property
+    def filled(self) -> float:
+        """Synthetic."""
+        return 1 - self.kept - self.empty
 
 
 def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> FillInput:
@@ -92,54 +110,69 @@ def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> F
                 fix="Extract the mask.",
             )
         )
+    if 0 in cover.nodata:
+        raise InputError(
+            explain(f"--mask {mask}", expected="0 where the image is clear", found="0 declared as nodata", fix="Say that 0 is a value: `rio edit-info --unset-nodata FILE`.")
+        )  # fmt: skip
     refuse_empty([sample(cover, [1])], [mask], "a cloud mask")
+    _refuse_classes(cover, mask)
     optical = OpticalInput(
         mosaic=fitted(optical.mosaic, grid), radiometry=optical.radiometry, scl=None, date=optical.date
     )
     return FillInput(
         optical=optical,
         mask=cover, index=1, grid=grid, encoding=_encoding_of(optical, grid), date=optical.date,
-        filled=_marked_share(cover, mask),
     )  # fmt: skip
 
 
-def _marked_share(cover: RasterFile, mask: Path) -> float:
-    """How much is to be filled; a mask without a clear pixel is refused, since it mostly is one of classes, none of which is 0."""
-    clear, seen = 0, set[int]()
+def _refuse_classes(cover: RasterFile, mask: Path) -> None:
+    """Refuse a mask without a clear pixel, and one of classes of which 0 is not the clear one: all would be filled."""
+    seen = set[int]()
     for first in range(0, cover.height, _BLOCK):
         part = read_bands(cover, [1], window=((first, min(first + _BLOCK, cover.height)), (0, cover.width)))[0]
-        clear += int((part == 0).sum())
-        seen.update(int(value) for value in np.unique(part[np.isfinite(part)])[:_SHOWN])
-    if not clear:
-        raise InputError(
-            explain(f"--mask {mask}", expected="0 where the image is clear", found=f"no 0, but {', '.join(map(str, sorted(seen)[:_SHOWN]))}",
-                    fix="Make a mask of it: in a Sentinel-2 scene classification (SCL) 4, 5, 6, 7 and 11 are clear.")
-        )  # fmt: skip
-    return 1 - clear / (cover.height * cover.width)
+        seen.update(int(value) for value in np.unique(part[np.isfinite(part)]))
+    classes = seen & _CLEAR_IN_SCL
+    if 0 in seen and len(classes) < 2:
+        return
+    found = (
+        f"no 0, but {', '.join(map(str, sorted(seen)[:_SHOWN]))}"
+        if 0 not in seen
+        else f"{', '.join(map(str, sorted(classes)))} beside 0"
+    )
+    raise InputError(
+        explain(f"--mask {mask}", expected="0 where the image is clear", found=found,
+                fix="Make a mask of it: in a Sentinel-2 scene classification (SCL) 4, 5, 6, 7 and 11 are clear.")
+    )  # fmt: skip
 
 
 def _encoding_of(optical: OpticalInput, grid: Grid) -> Encoding:
-    """That of the file's numbers where ours can be the same; else, such as for floating point, the plain one, if it holds all values."""
+    """That of the file's numbers where ours can be the same; else, such as for floating point, one that holds all values."""
     part = optical.mosaic.parts[0]
     how = optical.radiometry[str(part.file.path)]
     scale, offset = part.file.scales[part.indexes[0] - 1], part.file.offsets[part.indexes[0] - 1]
+    own = 0.0
     if how.scale == 1 and abs(scale - SCALE) < 1e-9 * SCALE:
-        return Encoding(offset)
-    if how.scale == 1 / SCALE:
-        return Encoding(how.offset * SCALE)
-    return Encoding(_BELOW_ZERO if _holds_negative_values(optical, grid) else 0.0)
+        own = offset
+    elif how.scale == 1 / SCALE:
+        own = how.offset * SCALE
+    if own != 0 or (part.file.dtype.startswith("uint") and how.scale == 1 / SCALE):
+        return Encoding(own)
+    lowest = _lowest_value(optical, grid)
+    return Encoding(next((held for held in _OFFSETS if lowest >= held - SCALE / 2), _OFFSETS[-1]))
 
 
-def _holds_negative_values(optical: OpticalInput, grid: Grid) -> bool:
+def _lowest_value(optical: OpticalInput, grid: Grid) -> float:
+    lowest = 0.0
     for first in range(0, grid.height, _BLOCK):
         image = read_optical(optical, grid.window(first, 0, min(_BLOCK, grid.height - first), grid.width))
-        if (image < -SCALE / 2).any():
-            return True
-    return False
+        lowest = min(lowest, float(np.min(image, initial=0.0, where=np.isfinite(image))))
+    return lowest
 
 
-def fill_rows(folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, num_bands: int) -> RowFile:
-    """Join the clear pixels with the fitted synthetic image, as another file of rows.
+def fill_rows(
+    folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, num_bands: int
+) -> tuple[RowFile, Filled]:
+    """Join the clear pixels with the fitted synthetic image, as another file of rows; and say what it is made of.
 
     Args:
         folder: Of the job.
@@ -149,9 +182,7 @@ def fill_rows(folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, 
         num_bands: Of the image.
     """
     out = RowFile(folder, "filled", bands=synthetic.bands, width=grid.width)
-    if out.rows == grid.height:
-        return out
-    fit = _fit_scene(synthetic, fill, grid, num_bands)
+    fit, kept = _fit_scene(synthetic, fill, grid, num_bands)
     with progress_bar(total=grid.height * grid.width, title="fill", unit="px") as bar:
         bar.update(out.rows * grid.width)
         while out.rows < grid.height:
@@ -162,17 +193,23 @@ def fill_rows(folder: Path, synthetic: RowFile, fill: FillInput, grid: Grid, *, 
                 _fill_block(joined, synthetic, fill, grid, fit, place)
             out.append(joined)
             bar.update((last - first) * grid.width)
-    return out
+    empty = sum(
+        int((out.read(row, min(row + _BLOCK, grid.height))[0] == NODATA).sum()) for row in range(0, grid.height, _BLOCK)
+    )
+    pixels = grid.height * grid.width
+    return out, Filled(kept / pixels, empty / pixels)
 
 
-def _fit_scene(synthetic: RowFile, fill: FillInput, grid: Grid, num_bands: int) -> SceneFit:
-    fit = SceneFit(num_bands)
+def _fit_scene(synthetic: RowFile, fill: FillInput, grid: Grid, num_bands: int) -> tuple[SceneFit, int]:
+    """What the whole scene shares, and how many of its pixels are kept."""
+    fit, kept = SceneFit(num_bands), 0
     for first in range(0, grid.height, LATTICE):
         last = min(first + LATTICE, grid.height)
         image, clear = fill.read(grid.window(first, 0, last - first, grid.width))
         painted = fill.encoding.decode(synthetic.read(first, last)[:num_bands])
         fit.add(painted, image, clear & np.isfinite(painted).all(axis=0))
-    return fit
+        kept += int(clear.sum())
+    return fit, kept
 
 
 def _fill_block(

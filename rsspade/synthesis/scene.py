@@ -20,7 +20,7 @@ from rsspade.models import RSSpade
 from rsspade.sun import sun_over
 from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.cog import Encoding, write_cog
-from rsspade.synthesis.fill import FillInput, fill_rows
+from rsspade.synthesis.fill import Filled, FillInput, fill_rows
 from rsspade.synthesis.rows import RowFile
 from rsspade.synthesis.scene_inputs import BlockReader, SceneInputs, valid_pixels
 from rsspade.synthesis.tiles import Tile, TilePlan, plan_tiles
@@ -63,8 +63,8 @@ def make_scene(
     arguments: dict[str, Any],
     tags: Mapping[str, str],
     fill: FillInput | None = None,
-) -> None:
-    """Paint a scene; `out` appears when it is whole.
+) -> Filled | None:
+    """Paint a scene; `out` appears when it is whole. Returns what a filled image is made of.
 
     Args:
         out: The GeoTIFF.
@@ -89,9 +89,11 @@ def make_scene(
     ):
         rows = RowFile(partial, "image", bands=len(names), width=grid.width)
         _paint(rows, plan, tile_predictor(model, inputs, options, fill), encoding, len(bands), len(names))
+        filled = None
         if fill is not None:
-            rows = fill_rows(partial, rows, fill, grid, num_bands=len(bands))
+            rows, filled = fill_rows(partial, rows, fill, grid, num_bands=len(bands))
         write_cog(partial / out.name, rows.finish(), grid, list(zip(names, offsets, strict=True)), tags)
+    return filled
 
 
 def _paint(

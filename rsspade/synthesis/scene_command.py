@@ -107,8 +107,12 @@ def _run(options: argparse.Namespace) -> int:
     origin = Origin.of(folder, model.info)
     tags = origin.tags(sources=inputs.sources, seed=options.seed, sample=1, samples=samples)
     if fill is not None:
-        tags |= {"synthetic": "where the mask is not 0", "filled": options.fill.name, "mask": options.mask.name}
-    make_scene(
+        tags |= {
+            "synthetic": "where the mask is not 0 or the image holds no data",
+            "filled": options.fill.name,
+            "mask": options.mask.name,
+        }
+    filled = make_scene(
         options.out, model, inputs,
         SceneOptions(tile=options.tile, overlap=options.overlap, samples=samples, with_spread="std" in outputs, seed=options.seed, date=options.date),
         arguments=_arguments(options, paths, origin.to_json(), outputs, samples), tags=tags, fill=fill,
@@ -117,8 +121,9 @@ def _run(options: argparse.Namespace) -> int:
     size = (
         f"{inputs.grid.width}×{inputs.grid.height} px of {inputs.grid.pixel_size:g} m from {', '.join(inputs.sources)}"
     )
-    if fill is not None:
-        size += f", {1 - fill.filled:.1%} of the pixels kept from {options.fill.name}, {fill.filled:.1%} filled"
+    if filled is not None:
+        size += f", {filled.kept:.1%} of the pixels kept from {options.fill.name}, {filled.filled:.1%} filled"
+        size += f", {filled.empty:.1%} empty, where no source holds a value" if filled.empty else ""
     print(f"Wrote {options.out}: {size}")
     return 0
 

@@ -51,6 +51,11 @@ def test_numbers_survive_the_way_to_reflectance_and_back(numbers, offset):
 DIALECTS = {
     "reflectance": (lambda v: v.clip(0), {}, 0.0),
     "reflectance, slightly negative in shadows": (lambda v: v - np.float32(0.03), {}, -0.1),
+    "digital numbers, negative in shadows": (
+        lambda v: np.rint((v - 0.03) * 1e4).astype(np.int16),
+        {"nodata": -9999},
+        -0.1,
+    ),
     "digital numbers": (lambda v: np.rint(v * 1e4).astype(np.uint16), {"nodata": 0}, 0.0),
     "digital numbers with an offset": (lambda v: np.rint(v * 1e4 + 1000).astype(np.uint16), {"nodata": 0}, -0.1),
 }
@@ -64,8 +69,9 @@ def test_clear_pixels_keep_their_numbers_and_the_rest_is_filled(tmp_path, land, 
     more = ["--s2-offset", "-1000" if name.endswith("an offset") else "0"]
     assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", mask, *more) == 0
     clear, stored = read(mask)[0] == 0, read(image)
+    reflectance = stored if stored.dtype.kind == "f" else stored / 1e4
     given = stored.dtype == np.uint16
-    expected = stored if given else np.rint((stored.astype(np.float64) - offset) * 1e4).astype(np.uint16)
+    expected = stored if given else np.rint((reflectance.astype(np.float64) - offset) * 1e4).astype(np.uint16)
     assert ((stored < 0).any()) == ("negative" in name)
     made = read(tmp_path / "a.tif")
     np.testing.assert_array_equal(made[:, clear], expected[:, clear])
@@ -103,6 +109,33 @@ def test_a_mask_of_classes_is_refused_and_the_filled_share_is_told(tmp_path, lan
     assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", mask) == 0
     share = (read(mask)[0] != 0).mean()
     assert f"{1 - share:.1%} of the pixels kept from {Path(image).name}, {share:.1%} filled" in capsys.readouterr().out
+
+
+def test_a_scene_classification_with_a_margin_of_0_is_refused(tmp_path, land, run, capsys):
+    image, mask = first(land, "S2_CLOUDY"), first(land, "CLOUD")
+    classes = np.where(np.arange(TILE) < 9, 0, np.where(np.arange(TILE) % 3 == 0, 9, np.arange(TILE) % 2 + 4)).astype(
+        np.uint8
+    )
+    scl = rewritten(mask, tmp_path / "scl.tif", lambda v: np.broadcast_to(classes, v.shape), nodata=None)
+    assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", scl) == 2
+    assert "expected 0 where the image is clear, found 4, 5 beside 0. Make a mask of it" in capsys.readouterr().err
+    gone = rewritten(mask, tmp_path / "gone.tif", lambda v: (v != 0).astype(np.uint8), nodata=0)
+    assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", gone) == 2
+    assert "found 0 declared as nodata. Say that 0 is a value" in capsys.readouterr().err
+
+
+def test_what_is_kept_filled_and_empty_is_told_of_the_pixels_and_not_of_the_mask(tmp_path, land, run, capsys):
+    hole, gap = np.zeros((TILE, TILE), bool), np.zeros((TILE, TILE), bool)
+    hole[:, : TILE // 4], gap[: TILE // 2] = True, True  # the radar's and the image's
+    radar = rewritten(first(land, "s1"), tmp_path / "s1.tif", lambda v: np.where(hole, np.float32(np.nan), v))
+    image = rewritten(first(land, "S2_CLOUDY"), tmp_path / "half.tif", lambda v: np.where(gap, np.float32(np.nan), v))
+    clear = rewritten(first(land, "CLOUD"), tmp_path / "clear.tif", np.zeros_like, nodata=None)
+    assert scene(run, land, tmp_path / "a.tif", "--s1", radar, "--fill", image, "--mask", clear, sources=()) == 0
+    told = "50.0% of the pixels kept from half.tif, 37.5% filled, 12.5% empty, where no source holds a value"
+    assert told in capsys.readouterr().out
+    with rasterio.open(tmp_path / "a.tif") as src:
+        assert (src.read(1) == 65535).mean() == pytest.approx(0.125)
+        assert src.tags()["synthetic"] == "where the mask is not 0 or the image holds no data"
 
 
 def test_pixels_without_any_source_stay_empty_unless_they_are_clear(tmp_path, land, run):
