@@ -127,7 +127,10 @@ def _overview() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code (2 for a mistake by the user)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    return while_somebody_reads(lambda: _main(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         if not arguments:

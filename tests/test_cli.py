@@ -71,7 +71,7 @@ sys.exit(run_command("rsspade long", Command("Talk.", "rsspade long", lambda par
         assert process.wait() == 141
 
 
-@pytest.mark.parametrize("program", ["rsspade.training", "segmentation.train"])
+@pytest.mark.parametrize("program", ["rsspade", "rsspade.training", "segmentation.train"])
 def test_help_that_nobody_reads_to_its_end_is_no_traceback(program):
     words = [sys.executable, "-m", program, "--help"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

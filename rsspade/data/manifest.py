@@ -9,6 +9,7 @@ import hashlib
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,8 +33,9 @@ _MAX_BYTES = 512 * 1024 * 1024
 
 
 def safe_name(text: str) -> str:
-    """A name that is safe as a file name, from any text."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
+    """A name that is safe as a file name, from any text; letters lose their accents."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")
     return name[:100] or "scene"
 
 

@@ -91,6 +91,8 @@ def plan_radar(paths: Sequence[Path], unit: str) -> RadarInput:
         np.concatenate([s[p.bands.index(n)].ravel() for s, p in zip(samples, parts, strict=True) if n in p.bands])
         for n in range(2)
     ]
+    for name, values in zip(S1.band_names, per_band, strict=True):
+        refuse_empty([values], files, f"a radar image with {name}")
     length = max(map(len, per_band))
     pooled = np.stack([np.pad(b, (0, length - len(b)), constant_values=np.nan) for b in per_band])
     if unit == "auto":

@@ -110,7 +110,7 @@ def _plain_parts(files: Sequence[RasterFile], wanted: Sequence[str]) -> tuple[li
     others: dict[str, list[RasterFile]] = defaultdict(list)
     for file in files:
         if file.count > 1:
-            indexes = optical.resolve_bands(file.descriptions, file.count, wanted, file.path)
+            indexes = optical.resolve_bands(*_bands(file), wanted, file.path)
             parts.append(Part(file=file, indexes=tuple(indexes), bands=tuple(range(len(wanted)))))
             continue
         name = optical.band_from_filename(file.path) or optical.band_from_description(file.descriptions[0])
@@ -123,6 +123,12 @@ def _plain_parts(files: Sequence[RasterFile], wanted: Sequence[str]) -> tuple[li
         elif name is not None:
             others[name].append(file)
     return parts, others
+
+
+def _bands(file: RasterFile) -> tuple[Sequence[str | None], int]:
+    """Descriptions and number of a file's bands, without an alpha band behind them."""
+    count = file.count - (file.alpha == file.count)
+    return file.descriptions[:count], count
 
 
 def _measured(part: Part) -> np.ndarray:
@@ -221,7 +227,7 @@ def _known_bands(file: RasterFile) -> dict[str, int]:
     found = {}
     for name in SENTINEL2_PRODUCT_NAMES:
         try:
-            found[name] = optical.resolve_bands(file.descriptions, file.count, [name], file.path)[0]
+            found[name] = optical.resolve_bands(*_bands(file), [name], file.path)[0]
         except InputError:
             continue
     return found

@@ -5,8 +5,9 @@ settles units, and writes its tiles. Blocks do not depend on each other, so they
 order, and an interrupted job goes on with the blocks that are missing.
 """
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,21 @@ def prepare_dataset(
         **asdict(options), "s2_bands": list(options.s2_bands), "split": list(split_ratio), "split_mode": split_mode, "seed": seed,
     }  # fmt: skip
     # The order of files counts too: where two overlap, the first wins.
-    inputs: dict[str, Any] = {
-        s.name: {i: {str(p): [n, fingerprint(p)] for n, p in enumerate(paths)} for i, paths in s.paths.items()} | {"dates": [s.s1_date, s.s2_date]}
-        for s in scenes
-    }  # fmt: skip
+    several = len(scenes) > 1
+    inputs: dict[str, Any] = {}
+    for s in scenes:
+        with _naming(s, several=several):
+            files = {i: {str(p): [n, fingerprint(p)] for n, p in enumerate(paths)} for i, paths in s.paths.items()}
+        inputs[s.name] = files | {"dates": [s.s1_date, s.s2_date]}
     arguments = {"command": "prepare", "software": __version__, "settings": settings, "inputs": inputs}
     if options.grid_like:
         arguments["grid"] = fingerprint(Path(options.grid_like))
     with open_job(out, arguments) as partial:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
-            plans = [plan_scene(scene, options) for scene in scenes]
+            plans = []
+            for scene in scenes:
+                with _naming(scene, several=several):
+                    plans.append(plan_scene(scene, options))
         for source in _sources(options):
             (partial / source.folder).mkdir(exist_ok=True)
         units = [
@@ -79,11 +85,22 @@ def prepare_dataset(
             discard_units(partial)  # the next try will have other options
         provenance = made_by("prepare", {**settings, "grid_like": Path(options.grid_like).name})
         return finish_dataset(
-            partial, records, name=scenes[0].name if len(scenes) == 1 else f"{len(scenes)} scenes", tile_size=options.tile_size,
+            partial, records, name=scenes[0].name if len(scenes) == 1 else f"dataset of {len(scenes)} scenes", tile_size=options.tile_size,
             pixel_size=plans[0].grid.pixel_size, sources=_sources(options), landcover_scheme=options.landcover_to, split_mode=split_mode,
             split_ratio=split_ratio, seed=seed,
             provenance={**provenance, "scenes": {p.name: p.provenance() for p in plans}},
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _naming(scene: SceneFiles, *, several: bool) -> Iterator[None]:
+    """Say of which scene of a table a refusal speaks, where its file alone does not tell."""
+    try:
+        yield
+    except InputError as err:
+        if not several or str(err).startswith("scene "):
+            raise
+        raise InputError(f"scene {scene.name}: {err}") from err
 
 
 def _sources(options: PrepareOptions) -> list[Source]:

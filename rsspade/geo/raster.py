@@ -6,6 +6,7 @@ into one sentence that names the file.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine, array_bounds
 from rasterio.windows import Window
 
@@ -43,7 +44,10 @@ class RasterFile:
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     tags: dict[str, str]
-    has_mask: bool = False  # a mask band or an alpha band says which pixels count
+    has_mask: bool = False  # a mask band says which pixels count
+    alpha: int = (
+        0  # the band that does, where one of the bands is alpha; GDAL makes a mask of it in files of 2 and 4 bands only
+    )
     has_overviews: bool = False
 
     @property
@@ -81,13 +85,16 @@ def inspect_raster(path: Path) -> RasterFile:
     """Open a raster and keep its description; refuses files without a place on the ground."""
     if not path.exists():
         raise InputError(explain(path, expected="a raster file", found="no such file", fix="Correct the path."))
-    with reading(path), rasterio.open(path) as src:
+    with warnings.catch_warnings(), reading(path):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said below, with what to do
+        src = rasterio.open(path)
+    with reading(path), src:
         found = RasterFile(
             path=path, crs=src.crs.to_string() if src.crs else "", transform=tuple(src.transform)[:6], width=src.width,
             height=src.height, count=src.count, dtype=src.dtypes[0], nodata=tuple(src.nodatavals), descriptions=_descriptions(src),
             units=tuple(src.units), scales=tuple(src.scales), offsets=tuple(src.offsets), tags=dict(src.tags()),
             has_mask=any(MaskFlags.per_dataset in flags for flags in src.mask_flag_enums),
-            has_overviews=any(src.overviews(index) for index in src.indexes),
+            has_overviews=any(src.overviews(index) for index in src.indexes), alpha=_alpha_band(src),
         )  # fmt: skip
     if not found.crs:
         raise InputError(
@@ -142,15 +149,24 @@ def _spread(length: int, side: int, places: int) -> list[int]:
     return sorted({int(start) for start in np.linspace(0, max(length - side, 0), places)})
 
 
+def _colours(src: rasterio.DatasetReader) -> list[str]:
+    try:
+        return [colour.name for colour in src.colorinterp]
+    except ValueError:  # a colour that rasterio does not know yet
+        return [""] * src.count
+
+
+def _alpha_band(src: rasterio.DatasetReader) -> int:
+    colours = _colours(src)
+    return colours.index("alpha") + 1 if "alpha" in colours else 0
+
+
 def _descriptions(src: rasterio.DatasetReader) -> tuple[str | None, ...]:
     """Of the bands; of those without one, the colour that the file gives them."""
-    try:
-        colours = [colour.name for colour in src.colorinterp]
-    except ValueError:  # a colour that rasterio does not know yet
-        colours = [""] * src.count
     told = ("red", "green", "blue", "alpha")
     return tuple(
-        text or (colour if colour in told else None) for text, colour in zip(src.descriptions, colours, strict=True)
+        text or (colour if colour in told else None)
+        for text, colour in zip(src.descriptions, _colours(src), strict=True)
     )
 
 
@@ -177,6 +193,8 @@ def read_bands(
                 gaps |= plane == declared[index - 1]
         if file.has_mask:
             missing |= src.dataset_mask(window=window, out_shape=shape) == 0
+        if file.alpha and file.alpha not in indexes:
+            missing |= src.read(file.alpha, window=window, out_shape=shape, resampling=Resampling.nearest) == 0
     for plane, index in zip(values, indexes, strict=True):
         scale, offset = file.scales[index - 1], file.offsets[index - 1]
         if scale != 1 or offset != 0:

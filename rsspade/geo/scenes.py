@@ -4,9 +4,10 @@ import csv
 import datetime
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rsspade.data.manifest import safe_name
 from rsspade.errors import InputError, explain
@@ -60,6 +61,11 @@ def _rows(table: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str]]:
         ) from err
 
 
+def _fields(row: Mapping[Any, Any]) -> int:
+    """How many a line has: those without a column stand under None, those that it lacks are None."""
+    return sum(value is not None for column, value in row.items() if column is not None) + len(row.get(None) or ())
+
+
 def read_scenes(path: Path) -> list[SceneFiles]:
     """Read a table with the columns scene, s2, s1, lulc, dem, cloud_mask, s1_date, s2_date.
 
@@ -83,13 +89,13 @@ def read_scenes(path: Path) -> list[SceneFiles]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as err:
         raise InputError(explain(path, expected="UTF-8 text", found=str(err), fix="Save the table as UTF-8.")) from err
-    table = csv.DictReader(io.StringIO(text))
+    table = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     header = table.fieldnames or []
     unknown = [c for c in header if c not in _COLUMNS]
     if "scene" not in header or unknown:
         raise InputError(
             explain(path, expected=f"columns out of {', '.join(_COLUMNS)}, scene among them", found=", ".join(unknown or header) or "none",
-                    fix="Correct the first line.")
+                    fix="Separate fields by ',', and paths in one field by ';'." if ";" in "".join(header) else "Correct the first line.")
         )  # fmt: skip
     doubled = next((name for name in header if header.count(name) > 1), None)
     if doubled is not None:
@@ -105,7 +111,7 @@ def read_scenes(path: Path) -> list[SceneFiles]:
                 explain(
                     where,
                     expected=f"{len(header)} fields",
-                    found="another number",
+                    found=str(_fields(row)),
                     fix="Separate paths by ';' and fields by ','.",
                 )
             )

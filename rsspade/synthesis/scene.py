@@ -4,7 +4,8 @@ In memory are a row of tiles and what the network needs for one of them, whateve
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rsspade.data.torch_dataset import day_of_year
 from rsspade.errors import RSSpadeWarning
 from rsspade.jobs import disk_errors, open_job, progress_bar
 from rsspade.models import RSSpade
+from rsspade.sources import source_named
 from rsspade.sun import sun_over
 from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.cog import Encoding, write_cog
@@ -31,6 +33,10 @@ _CACHE_BYTES = 128 * 1024 * 1024
 """GDAL's block cache; its default, a share of the machine's memory, would be the largest part of ours."""
 
 _NOISE_NAME = "scene"
+
+_PAINTED = "any source"
+_WHOLE = 0.98
+"""Share of the painted pixels; less is more than the ragged edge of a file on another grid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,12 +94,25 @@ def make_scene(
         disk_errors(out),
     ):
         rows = RowFile(partial, "image", bands=len(names), width=grid.width)
-        _paint(rows, plan, tile_predictor(model, inputs, options, fill), encoding, len(bands), len(names))
+        seen = Counter[str]()
+        _paint(rows, plan, tile_predictor(model, inputs, options, fill, seen), encoding, len(bands), len(names))
+        _tell_of_gaps(seen, inputs.sources)
         filled = None
         if fill is not None:
             rows, filled = fill_rows(partial, rows, fill, grid, num_bands=len(bands))
         write_cog(partial / out.name, rows.finish(), grid, list(zip(names, offsets, strict=True)), tags)
     return filled
+
+
+def _tell_of_gaps(seen: Mapping[str, int], sources: Sequence[str]) -> None:
+    """Say which sources lie on a part of the scene only: a file may have been forgotten, and its edge is seen in the image."""
+    for name in sources:
+        share = seen[name] / max(seen[_PAINTED], 1)
+        if seen[_PAINTED] and share < _WHOLE:
+            warnings.warn(
+                f"{name} holds values in {share:.1%} of what was painted; the rest is made without it. Is a file missing?",
+                RSSpadeWarning, stacklevel=2,
+            )  # fmt: skip
 
 
 def _paint(
@@ -118,9 +137,16 @@ def _paint(
 
 
 def tile_predictor(
-    model: RSSpade, inputs: SceneInputs, options: SceneOptions, fill: FillInput | None = None
+    model: RSSpade,
+    inputs: SceneInputs,
+    options: SceneOptions,
+    fill: FillInput | None = None,
+    seen: Counter[str] | None = None,
 ) -> Callable[[Tile], np.ndarray | None]:
-    """A function for `blend_tiles`: tile -> reflectance, its spread if wanted, and where any source holds a value."""
+    """A function for `blend_tiles`: tile -> reflectance, its spread if wanted, and where any source holds a value.
+
+    It counts in `seen` the pixels that each source holds, and those that any of them does.
+    """
     reader = BlockReader(inputs)
     device = next(model.parameters()).device
     date = (
@@ -144,6 +170,9 @@ def tile_predictor(
         valid = valid_pixels(sources)
         if not valid.any():
             return None
+        if seen is not None:
+            seen[_PAINTED] += int(valid.sum())
+            seen.update({name: int(source_named(name).valid(values).sum()) for name, values in sources.items()})
         missing = ((0, tile.height - height), (0, tile.width - width))  # only where a tile reaches beyond the scene
         given = {
             name: torch.from_numpy(np.pad(values, ((0, 0), *missing), mode="reflect")).to(device)

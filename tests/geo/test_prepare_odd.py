@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from scene_files import NORTH, UTM, WEST, write_raster
 from test_elevation import coarse_product, fractal_terrain, lattice
 from test_prepare import ONE, flags, run, whole
 
-from rsspade.data.manifest import DatasetFolder
+from rsspade.data.manifest import DatasetFolder, safe_name
 
 PLACE = Affine(10, 0, WEST, 0, -10, NORTH)
 
@@ -190,8 +191,25 @@ def test_a_pixel_size_beside_a_grid_is_refused(tmp_path, make_scene_files, capsy
         (f"scene,s2\nx,{'a' * 200_000}\n", "line 2: expected a table"),
         ("scene,s2\n,a.tif\n", "line 2: expected the name of a scene"),
         ("scene,s2\n東京,a.tif\n大阪,b.tif\n", "'大阪', which is 'scene' as a file's name, again"),
+        (
+            "scene,s2\nBled,a.tif\nbled,b.tif\n",
+            "'bled', which is 'bled' as a file's name, again (as 'Bled', but for capitals)",
+        ),
+        ("scene,s2,s2\nx,a.tif,b.tif\n", "expected each column once, found s2 again"),
+        ("scene,s2\nx,a.tif,b.tif\n", "line 2: expected 2 fields, found 3"),
+        ("scene;s2\nx;a.tif\n", "found scene;s2. Separate fields by ','"),
+        ('scene,s2,dem\nx, "a.tif",\n"y", "b.tif", "c.tif"\n', "scene x: "),
     ],
-    ids=["an endless field", "no name", "names without a letter for files"],
+    ids=[
+        "an endless field",
+        "no name",
+        "names without a letter for files",
+        "capitals",
+        "a column twice",
+        "a field too many",
+        "semicolons",
+        "a file",
+    ],
 )
 def test_bad_lines_in_a_table_of_scenes_are_named(tmp_path, capsys, text, message):
     (tmp_path / "scenes.csv").write_text(text, encoding="utf-8")
@@ -200,6 +218,11 @@ def test_bad_lines_in_a_table_of_scenes_are_named(tmp_path, capsys, text, messag
 
 
 @pytest.mark.parametrize("out", [".", "..", "n" * 260])
+@pytest.mark.parametrize(("text", "name"), [("Škofja Loka", "Skofja_Loka"), ("Besançon/été", "Besancon_ete")])
+def test_letters_lose_their_accents_and_stay(text, name):
+    assert safe_name(text) == name
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, make_scene_files, capsys, monkeypatch, out):
     files = make_scene_files(tmp_path / "in")
     monkeypatch.chdir(tmp_path)
@@ -285,3 +308,25 @@ def test_reflectance_in_which_the_offset_still_is_is_told(tmp_path, make_scene_f
     assert "s2.tif: no band is darker than 0.09" in capsys.readouterr().err
     assert run("--s2", s2, *flags(files, "s1"), "--s2-offset", 0, *ONE, "--out", tmp_path / "said") == 0
     assert "darker" not in capsys.readouterr().err
+
+
+def test_an_alpha_band_hides_pixels_however_many_bands_there_are(tmp_path, make_scene_files):
+    files = make_scene_files(tmp_path / "in")
+    alpha = np.full((1, 256, 256), 65535, "u2")
+    alpha[:, :20] = 0
+    image = values_of(files["s2"])
+    image[:, :20] = 12_345
+    s2 = write_raster(tmp_path / "s2.tif", np.concatenate([image, alpha]), crs=UTM, transform_=PLACE)
+    with rasterio.open(s2, "r+") as dst:
+        dst.colorinterp = [ColorInterp.undefined] * 4 + [ColorInterp.alpha]
+    assert run("--s2", s2, "--s2-offset", 0, *ONE, "--min-valid", 0.5, "--out", tmp_path / "out") == 0
+    stored = whole(tmp_path / "out", "s2")[0]
+    assert np.isnan(stored[:, :20]).all()
+    np.testing.assert_allclose(stored[:, 20:], image[:, 20:] / 1e4, rtol=1e-6)
+
+
+def test_a_file_without_a_place_is_told_in_one_line(tmp_path, capsys):
+    write_raster(tmp_path / "s2.tif", np.full((4, 64, 64), 700, "u2"), crs=None, transform_=Affine.identity())
+    assert run("--s2", tmp_path / "s2.tif", "--out", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "s2.tif: expected a coordinate reference system, found none" in line

@@ -1,5 +1,6 @@
 """`rsspade scene`: one seamless GeoTIFF, on the pixels of its sources."""
 
+import re
 import resource
 from itertools import product
 from pathlib import Path
@@ -252,3 +253,21 @@ def test_a_map_between_schemes_is_applied(tmp_path, land, run):
     with rasterio.open(tmp_path / "mapped.tif") as mapped, rasterio.open(tmp_path / "own.tif") as own:
         window = Window(0, 0, 64, 64)
         np.testing.assert_array_equal(mapped.read(window=window), own.read(window=window))
+
+
+def test_a_source_that_covers_a_part_of_the_scene_is_told(tmp_path, land, run, capsys):
+    tile = {name: Path(files(land, name)[0]) for name in ("s1", "dem")}
+    radar = [value for path in files(land, "s1") for value in ("--s1", path)][1::2]
+    assert scene(run, land, tmp_path / "a.tif", "--s1", *radar, "--dem", tile["dem"], sources=()) == 0
+    told = capsys.readouterr().err
+    assert re.search(r"dem holds values in \d+\.\d% of what was painted; the rest is made without it", told)
+    assert "s1 holds" not in told
+    assert scene(run, land, tmp_path / "b.tif", "--s1", tile["s1"], "--dem", tile["dem"], sources=()) == 0
+    assert "holds values" not in capsys.readouterr().err
+
+
+def test_radar_with_an_empty_band_is_refused(tmp_path, land, run, capsys):
+    half = np.array([1, np.nan], np.float32)[:, None, None]
+    radar = rewritten(files(land, "s1")[0], tmp_path / "s1.tif", lambda v: v * half)
+    assert scene(run, land, tmp_path / "a.tif", "--s1", radar, sources=()) == 2
+    assert "s1.tif: expected a radar image with vh with data, found nothing but nodata" in capsys.readouterr().err
