@@ -1,5 +1,6 @@
 """A trained generator against the truth of a split, beside the answers that need no network."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from rsspade.baselines import ClassMeans, Prediction, class_means, copy_of_input
 from rsspade.data.collate import collate_samples
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import Sample, TileDataset
-from rsspade.errors import InputError, explain
+from rsspade.errors import InputError, RSSpadeWarning, explain
 from rsspade.jobs import progress_bar
 from rsspade.landcover import Scheme
 from rsspade.metrics import ClassScores, ImageScores
@@ -63,15 +64,18 @@ def evaluate(
         dataset: Whose split is scored.
         accelerator: Device and processes.
         split: `train`, `val` or `test`.
-        sources: What the model may see; all that it knows by default.
+        sources: What the model may see; all that it knows by default. Tiles that hold none of it are left out.
         batch_size: Tiles at a time in each process; changes no score.
-        with_baselines: Score the answers that need no network too; they are the same for every subset of the sources.
+        with_baselines: Score the answers that need no network too; on the same tiles they are the same for every subset of
+            the sources.
         samples: From two on, that many draws are scored too.
     """
     chosen = _chosen_sources(model, dataset, sources)
     positions = _band_positions(model, dataset)
     with_sun = model.info.architecture.sun
     tiles, means = _open(dataset, split, chosen, with_baselines=with_baselines, with_sun=with_sun)
+    if tiles.without_sources and accelerator.is_main_process:
+        _warn_of_left_out(tiles, chosen)
     bands = model.info.architecture.optical_bands
     scores = {"model": _Scores(bands, _scheme(dataset))}
     scores |= _baseline_scores(dataset, bands, means) if with_baselines else {}
@@ -88,6 +92,7 @@ def evaluate(
         "split": split,
         "split_sha256": str(dataset.info.split.get("sha256", "")),
         "sources": list(chosen),
+        "tiles_without_sources": tiles.without_sources,
         "model": model.info.architecture.model,
         "dataset": dataset.info.name,
         "trained_split_sha256": model.info.split_sha256,
@@ -157,10 +162,19 @@ def _open(
     has_classes = "LULC" in dataset.info.sources
     wanted = [name for name in CONDITIONS if name in chosen or (name == "lulc" and has_classes)]
     cloudy = with_baselines and "S2_CLOUDY" in dataset.info.sources
-    tiles = TileDataset(dataset, split=split, sources=wanted, random_crops=False, with_cloudy=cloudy, with_sun=with_sun)
+    tiles = TileDataset(
+        dataset, split=split, sources=wanted, random_crops=False, one_of=chosen, with_cloudy=cloudy, with_sun=with_sun
+    )
     teacher = dataset if learned_from is None else learned_from
     can_learn = with_baselines and has_classes and any(row.split == "train" for row in teacher.rows)
     return tiles, class_means(teacher) if can_learn else None
+
+
+def _warn_of_left_out(tiles: TileDataset, chosen: tuple[str, ...]) -> None:
+    warnings.warn(
+        f"{tiles.without_sources} of {tiles.without_sources + len(tiles)} tiles hold none of {', '.join(chosen)} and are left out.",
+        RSSpadeWarning, stacklevel=3,
+    )  # fmt: skip
 
 
 def _band_positions(model: RSSpade, dataset: DatasetFolder) -> list[int]:

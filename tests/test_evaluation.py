@@ -125,6 +125,29 @@ def test_a_tile_that_lacks_a_source_is_scored_as_the_model_paints_without_it(run
     assert found == pytest.approx(complete, abs=1e-4)
 
 
+def test_tiles_with_nothing_to_paint_from_are_left_out_and_counted(run, make_dataset, tmp_path, capsys):
+    whole = make_dataset(tmp_path / "whole")
+    lost, *kept = (row.tile for row in whole.in_split("test"))
+    part = make_dataset(tmp_path / "part", missing=[("S1", lost)]).path
+    words = ("--sources", "s1", "--csv", str(tmp_path / "t.csv"))
+    found = scores(run, part, tmp_path, *words)
+    assert (found["tiles"], found["tiles_without_sources"], found["tiles_without_pixels"]) == (len(kept), 1, 0)
+    assert found["baselines"]["class_mean"]["tiles"] == len(kept)
+    assert f"warning: 1 of {len(kept) + 1} tiles hold none of s1 and are left out" in capsys.readouterr().err
+    with (tmp_path / "t.csv").open() as file:
+        assert [row["tile"] for row in csv.DictReader(file)] == kept
+    assert scores(run, part, tmp_path, "--sources", "s1,dem")["tiles_without_sources"] == 0
+
+
+def test_a_split_with_nothing_to_paint_from_is_refused(run, make_dataset, tmp_path, capsys):
+    lost = [("S1", row.tile) for row in make_dataset(tmp_path / "whole").in_split("test")]
+    part = make_dataset(tmp_path / "part", missing=lost).path
+    assert main(["evaluate", "--run", str(run), "--data", str(part), "--sources", "s1"]) == 2
+    assert (
+        "expected tiles with one of s1 in the split test, found none. Choose other --sources" in capsys.readouterr().err
+    )
+
+
 def test_the_batch_size_changes_no_score(run, data, tmp_path):
     one, many = (scores(run, data, tmp_path, "--split", "train", "--batch-size", n) for n in ("1", "3"))
     assert one["psnr"] == pytest.approx(many["psnr"], abs=1e-4)

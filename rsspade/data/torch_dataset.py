@@ -67,6 +67,7 @@ class TileDataset(Dataset[Sample]):
         augmentation: Flips and turns; None for none.
         random_crops: Draw the place of the crop; otherwise it is the middle of the tile.
         need_optical: Leave out tiles without one clear optical pixel. Off where images are to be synthesised.
+        one_of: Leave out tiles that hold none of these sources; how many is told by `without_sources`.
         with_cloudy: Hand out the clouded image too.
         with_sun: Find out where the sun stood.
         seed: Of crops and moves.
@@ -83,6 +84,7 @@ class TileDataset(Dataset[Sample]):
         augmentation: Augmentation | None = None,
         random_crops: bool = True,
         need_optical: bool = True,
+        one_of: Sequence[str] = (),
         with_cloudy: bool = False,
         with_sun: bool = False,
         seed: int = 0,
@@ -119,7 +121,10 @@ class TileDataset(Dataset[Sample]):
                         found="none", fix="Add cloud-free optical images, or correct the cloud masks.")
             )  # fmt: skip
         self.numbers = np.array(chosen)
-        self.rows: tuple[TileEntry, ...] = tuple(reader.rows[n] for n in chosen)
+        self.without_sources = 0
+        if one_of:
+            self._leave_out_without(one_of)
+        self.rows: tuple[TileEntry, ...] = tuple(reader.rows[n] for n in self.numbers)
         self.days = [day_of_year(row.s2_date) for row in self.rows]
         self.suns = [reader.sun(row.tile) for row in self.rows] if with_sun else [UNKNOWN] * len(self.rows)
         self.crop_shape = _crop_shape(reader.path, self.packed.size, crop_size)
@@ -128,6 +133,21 @@ class TileDataset(Dataset[Sample]):
     def statistics(self) -> dict[str, Any]:
         """Per-band statistics of the train split, whatever split this is: those of `dataset.json`."""
         return self.packed.statistics
+
+    def holding(self, sources: Sequence[str]) -> np.ndarray:
+        """(tiles,) bool: which of them hold one of these sources."""
+        nothing = np.zeros(len(self.packed.tiles), bool)
+        held = [self.packed.present.get(name, nothing)[self.numbers] for name in sources]
+        return np.asarray(np.any(held, axis=0))
+
+    def _leave_out_without(self, sources: Sequence[str]) -> None:
+        held = self.holding(sources)
+        if not held.any():
+            raise InputError(
+                explain(self.path, expected=f"tiles with one of {', '.join(sources)} in the split {self.split or 'train, val or test'}",
+                        found="none", fix="Choose other --sources or another --split.")
+            )  # fmt: skip
+        self.numbers, self.without_sources = self.numbers[held], int((~held).sum())
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch for plain indices; a `Draw` carries its own."""

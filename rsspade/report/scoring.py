@@ -7,6 +7,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from rsspade.data.manifest import DatasetFolder
+from rsspade.data.torch_dataset import TileDataset
 from rsspade.evaluation import evaluate
 from rsspade.jobs import progress_bar
 from rsspade.models import RSSpade
@@ -33,8 +34,10 @@ class RunScores:
 def score_run(model: RSSpade, dataset: DatasetFolder, *, split: str = "test") -> RunScores:
     """Score a model under every subset of its sources that the dataset holds."""
     accelerator = Accelerator()
-    # What the dataset lacks is not asked for: a model of three sources can be looked at on a dataset of two.
-    known = [n for n in CONDITIONS if n in model.info.sources and dataset.source(n).folder in dataset.info.sources]
+    # What the split lacks is not asked for: a model of three sources can be looked at on tiles of two.
+    held = [n for n in CONDITIONS if n in model.info.sources and dataset.source(n).folder in dataset.info.sources]
+    tiles = TileDataset(dataset, split=split, sources=held or model.info.sources, random_crops=False)
+    known = [n for n in held if tiles.holding([n]).any()]
     subsets = [s for size in range(len(known), 0, -1) for s in itertools.combinations(known, size)] or [
         model.info.sources
     ]

@@ -118,6 +118,7 @@ class Data:
             seed=config.seed,
             with_sun=config.sun,
         )
+        self._refuse_sources_never_seen()
         self.val = self._validation(config)
         self._warn_of_nothing_to_tell(config)
         weights = None
@@ -126,6 +127,16 @@ class Data:
         self.order = TileSampler(len(self.train), seed=config.seed, weights=weights)
         spare = 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) - 1, 1))
         self.workers = spare if options.workers is None else options.workers
+
+    def _refuse_sources_never_seen(self) -> None:
+        held = [name for name in self.train.sources if self.train.holding([name]).any()]
+        missing = [name for name in self.train.sources if name not in held]
+        if missing:
+            raise InputError(
+                explain(self.folder.path, expected=f"training tiles with a clear image and the source {missing[0]}",
+                        found=", ".join(held) or "none of the sources",
+                        fix="Choose with --sources from those that are there, or add the missing one.")
+            )  # fmt: skip
 
     def _warn_of_nothing_to_tell(self, config: TrainingConfig) -> None:
         days, heights = self.train.days, [elevation for _, elevation in self.train.suns]

@@ -242,6 +242,21 @@ def test_a_source_that_the_dataset_lacks_is_refused_with_those_it_has(
         TileDataset(data, sources=("s1", "lulc"))
 
 
+def test_tiles_that_hold_none_of_the_sources_are_left_out_where_that_is_asked(
+    make_dataset: DatasetMaker, tmp_path: Path
+) -> None:
+    lost = [("S1", "s0_0_0"), ("DEM", "s0_0_0"), ("S1", "s1_0_1")]
+    data = make_dataset(tmp_path / "d", scenes=3, missing=lost)
+    every = TileDataset(data, split=None)
+    assert (len(every), every.without_sources, every.holding(["s1"]).sum()) == (6, 0, 4)
+    some = TileDataset(data, split=None, one_of=("s1", "dem"))
+    assert (len(some), some.without_sources) == (5, 1)
+    assert [row.tile for row in some.rows] == [row.tile for row in every.rows][1:]
+    one, other = some[0], every[1]
+    assert torch.equal(one.optical, other.optical)
+    assert one.tile == 0
+
+
 def test_an_empty_split_and_a_split_without_clear_images_are_refused(
     make_dataset: DatasetMaker, tmp_path: Path
 ) -> None:

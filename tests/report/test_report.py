@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from rsspade.cli import main
+from rsspade.data.manifest import DatasetFolder
 from rsspade.report.pictures import as_data_url
 
 
@@ -165,6 +166,16 @@ def test_a_dataset_without_land_cover_has_no_class_table(make_run, make_dataset,
     text = text_of(tmp_path / "r.html")
     assert "Per band" in text
     assert "Per land-cover class" not in text
+
+
+def test_a_source_that_no_test_tile_holds_is_not_scored_alone(make_run, make_dataset, data, tmp_path):
+    lost = [("S1", row.tile) for row in DatasetFolder.open(data).in_split("test")]
+    part = make_dataset(tmp_path / "part", missing=lost).path
+    run = make_run(tmp_path / "run", data=part)
+    assert report(tmp_path, run, "--data", part) == 0
+    text = text_of(tmp_path / "r.html")
+    assert "lulc + dem" in text
+    assert "s1 + lulc" not in text
 
 
 def test_a_cloudy_dataset_shows_the_clouds_and_the_copy_of_the_input(make_run, make_dataset, tmp_path):

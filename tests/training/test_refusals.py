@@ -124,6 +124,7 @@ def test_help_explains_every_option_and_shows_an_example(capsys):
     [
         ({"sources": ("S2", "S1", "LULC")}, {"sources": "s1,dem"}, "expected a dataset with the source dem, found s1, lulc"),
         ({"sources": ("S1", "LULC")}, {"sources": "s1"}, "expected at least one clear optical tile (S2) in the split train"),
+        ({"missing": [("DEM", f"s{n}_0_0") for n in (0, 2)]}, {}, "expected training tiles with a clear image and the source dem, found s1, lulc"),
         ({}, {"loader__crop_size": 128}, "expected a crop of 1 to 64 pixels"),
         ({}, {"batch_size": 3, "accumulate": 2}, "--accumulate: expected a divisor of --batch_size 3"),
         ({}, {"generator__depth": 1}, "generator.depth: expected a whole number from 2 to 8"),
