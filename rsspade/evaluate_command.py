@@ -52,6 +52,10 @@ def _run(options: argparse.Namespace) -> int:
     for path in (options.json, options.csv):
         if path is not None:
             refuse_target(path)
+    if options.json is not None and options.csv is not None and options.json.absolute() == options.csv.absolute():
+        raise ConfigError(
+            explain("--csv", expected="another file than --json", found=str(options.csv), fix="Correct the option.")
+        )
     keep_freed_memory()
     model = RSSpade.from_pretrained(find_generator(options.run))
     if options.samples > 1:

@@ -159,15 +159,34 @@ def _open(
     learned_from: DatasetFolder | None = None,
 ) -> tuple[TileDataset, ClassMeans | None]:
     """The tiles, with what the baselines need where the dataset has it, and the class means."""
-    has_classes = "LULC" in dataset.info.sources
+    has_classes = _has_classes(dataset)
     wanted = [name for name in CONDITIONS if name in chosen or (name == "lulc" and has_classes)]
     cloudy = with_baselines and "S2_CLOUDY" in dataset.info.sources
+    synthetic = sum(row.synthetic for row in dataset.in_split(split))
+    if synthetic:
+        raise InputError(
+            explain(dataset.path, expected="real images, to be scored against", found=f"{synthetic} synthetic ones in the {split} split",
+                    fix="Name the dataset that they were made from.")
+        )  # fmt: skip
     tiles = TileDataset(
         dataset, split=split, sources=wanted, random_crops=False, one_of=chosen, with_cloudy=cloudy, with_sun=with_sun
     )
     teacher = dataset if learned_from is None else learned_from
     can_learn = with_baselines and has_classes and any(row.split == "train" for row in teacher.rows)
-    return tiles, class_means(teacher) if can_learn else None
+    return tiles, _class_means(teacher) if can_learn else None
+
+
+def _class_means(teacher: DatasetFolder) -> ClassMeans | None:
+    """None, with a word, where the train split does not hold what they are learned from: a baseline is not in the way of scores."""
+    try:
+        return class_means(teacher)
+    except InputError as err:
+        warnings.warn(f"no class-mean image to compare with: {err}", RSSpadeWarning, stacklevel=4)
+        return None
+
+
+def _has_classes(dataset: DatasetFolder) -> bool:
+    return "LULC" in dataset.info.sources and any(dataset.has("lulc", row.tile) for row in dataset.rows)
 
 
 def _warn_of_left_out(tiles: TileDataset, chosen: tuple[str, ...]) -> None:
@@ -210,7 +229,7 @@ class _Scores:
 
 
 def _scheme(dataset: DatasetFolder) -> Scheme | None:
-    return dataset.scheme if "LULC" in dataset.info.sources else None
+    return dataset.scheme if _has_classes(dataset) else None
 
 
 def _baseline_scores(dataset: DatasetFolder, bands: Sequence[str], means: ClassMeans | None) -> dict[str, _Scores]:

@@ -1,6 +1,7 @@
 """`rsspade evaluate`: the scores of a generator, and what it refuses to score."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -183,6 +184,29 @@ def test_a_dataset_without_land_cover_has_no_classes(make_dataset, tmp_path):
     assert found["baselines"] == {}
 
 
+def test_scores_do_not_need_what_a_baseline_would_learn_from(make_dataset, tmp_path, capsys):
+    whole = make_dataset(tmp_path / "whole")
+    train = [row.tile for row in whole.in_split("train")]
+    found = scores_of_s1(
+        make_dataset(tmp_path / "clouded", missing=[("S2", tile) for tile in train]).path, tmp_path / "a"
+    )
+    assert "class_mean" not in found["baselines"]
+    assert "per_class" in found
+    assert "warning: no class-mean image to compare with: " in capsys.readouterr().err
+    everywhere = [("LULC", row.tile) for row in whole.rows]
+    found = scores_of_s1(make_dataset(tmp_path / "unmapped", missing=everywhere).path, tmp_path / "b")
+    assert "per_class" not in found
+
+
+def test_synthetic_images_are_no_truth(data, tmp_path, capsys):
+    copied = shutil.copytree(data, tmp_path / "synthetic")
+    table = DatasetFolder.open(copied)
+    DatasetFolder.write(copied, table.info, [dataclasses.replace(row, synthetic=True) for row in table.rows])
+    save_model(tmp_path / "generator", sources=("s1",))
+    assert main(["evaluate", "--data", str(copied), "--run", str(tmp_path)]) == 2
+    assert "expected real images, to be scored against, found" in capsys.readouterr().err
+
+
 def scores_of_s1(data, tmp_path):
     save_model(tmp_path / "generator", sources=("s1",))
     return scores(tmp_path, data, tmp_path)
@@ -253,6 +277,7 @@ def test_two_processes_give_the_scores_of_one(run, data, tmp_path):
         ({}, ["--batch-size", "0"], "--batch-size: expected at least 1"),
         ({}, ["--json", "nowhere/s.json"], "expected a file in a folder that exists, found no such folder"),
         ({}, ["--json", ""], "expected a file, found a folder of that name"),
+        ({}, ["--json", "s.json", "--csv", "s.json"], "--csv: expected another file than --json, found s.json"),
         ({}, ["--csv", "."], "expected a file, found a folder of that name"),
         ({}, ["--run", "nowhere"], "expected a run folder with generator/ in it"),
     ],

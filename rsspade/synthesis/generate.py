@@ -112,7 +112,7 @@ class _Totals:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._images = {name: ImageScores(plan.optical.band_names) for name in ("single", "mean")}
-        self._draws = SampleScores()
+        self._draws = SampleScores(balanced=plan.donors is None)
         self._filled: set[str] = set()
         self._distances: list[float] = []
         self.rows: list[TileRow] = []

@@ -197,7 +197,7 @@ def _score(plan: Plan, sample: Sample, painted: _Images, numbers: Sequence[int])
             shown = torch.stack([DISPLAY.apply(draw) for draw in draws])
             record["distance"] = pairwise_distance(shown, painted.made[one]).item()
             if painted.truth is not None and bool(painted.scored[place].any()):
-                scores = SampleScores()
+                scores = SampleScores(balanced=plan.donors is None)
                 scores.add(draws, painted.truth[one], valid=painted.scored[one], tile=sample.tile[one].to(draws.device))
                 record["spread"] = scores.state()[0].tolist()
     return records

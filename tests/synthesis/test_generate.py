@@ -163,6 +163,22 @@ def test_several_samples_differ_by_seed_and_number_and_their_variety_is_told(run
     found = json.loads((first.path / "dataset.json").read_text())["made_by"]
     assert found["diversity"]["pairwise_distance"] > 0
     assert {"spread_rmse_ratio", "rank_correlation"} <= found["diversity"].keys()
+    words = (
+        "evaluate",
+        "--run",
+        run,
+        "--data",
+        data.path,
+        "--split",
+        "train",
+        "--samples",
+        3,
+        "--json",
+        tmp_path / "scores.json",
+    )
+    assert main([str(word) for word in words]) == 0  # the same draws, or as many: balanced in both
+    scored = json.loads((tmp_path / "scores.json").read_text())["variety"]["spread_rmse_ratio"]
+    assert found["diversity"]["spread_rmse_ratio"] == pytest.approx(scored, rel=0.02)
     assert set(found["quality"]) == {"single", "mean", "images"}
     assert all(w in shown for w in ("diversity: mean distance", "spread/RMSE", "rank correlation", "the mean of 3"))
     assert tags(first.tile_path("s2", f"{parents[0]}__n02"))["sample"] == "2"
