@@ -6,7 +6,7 @@ from pathlib import Path
 from rsspade.cli import Command
 from rsspade.data.manifest import SPLITS
 from rsspade.data.readers import PublicReader, Sen12msReader, TerraMeshReader, convert
-from rsspade.errors import InputError, explain
+from rsspade.errors import ConfigError, InputError, explain
 from rsspade.sources import DEFAULT_OPTICAL_BANDS, parse_optical_bands
 
 __all__ = ["COMMAND"]
@@ -22,11 +22,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--s2-bands", default=",".join(DEFAULT_OPTICAL_BANDS), metavar="NAMES", help="optical bands to keep (%(default)s)"
     )  # fmt: skip
     parser.add_argument(
-        "--split", choices=SPLITS, default="train", help="terramesh: of tiles that lie in no folder of a split (%(default)s)"
+        "--split", choices=SPLITS, help="terramesh: of tiles that lie in no folder of a split (train)"
     )  # fmt: skip
     parser.add_argument(
-        "--undecided", choices=("refuse", "leave_out"), default="refuse",
-        help="terramesh: what happens to an optical image whose digital numbers do not tell their offset (%(default)s)",
+        "--undecided", choices=("refuse", "leave_out"),
+        help="terramesh: what happens to an optical image whose digital numbers do not tell their offset (refuse)",
     )  # fmt: skip
 
 
@@ -37,10 +37,18 @@ def _run(options: argparse.Namespace) -> int:
         )  # fmt: skip
     bands = parse_optical_bands(options.s2_bands)
     reader: PublicReader
+    idle = [name for name in ("split", "undecided") if getattr(options, name) is not None]
+    if options.kind == "sen12ms" and idle:
+        raise ConfigError(
+            explain(f"--{idle[0]}", expected="no such option beside --kind sen12ms, whose splits are published and whose offset is known",
+                    found=f"--{idle[0]} {getattr(options, idle[0])}", fix="Leave it out.")
+        )  # fmt: skip
     if options.kind == "sen12ms":
         reader = Sen12msReader(options.folder, optical_bands=bands)
     else:
-        reader = TerraMeshReader(options.folder, split=options.split, optical_bands=bands, undecided=options.undecided)
+        reader = TerraMeshReader(
+            options.folder, split=options.split or "train", optical_bands=bands, undecided=options.undecided or "refuse"
+        )
     made = convert(reader, options.out)
     counts = ", ".join(f"{number} {split}" for split, number in made.info.split["tiles"].items() if number)
     print(f"Wrote {made.path}: {len(made.rows)} tiles of {made.info.tile_size} px ({counts}), splits as published")

@@ -66,6 +66,10 @@ def test_the_command_converts_and_refuses_in_one_line(tmp_path: Path, capsys: py
     capsys.readouterr()
     for words, told in (
         ([*given, "--out", str(tmp_path / "d")], "found"),  # there is something already
+        (
+            [*given, "--split", "val", "--out", str(tmp_path / "e")],
+            "--split: expected no such option beside --kind sen12ms",
+        ),
         (["convert", str(tmp_path / "cr"), "--kind", "terramesh", "--out", str(tmp_path / "e")], "expected"),
         (["convert", str(tmp_path / "none"), "--kind", "sen12ms", "--out", str(tmp_path / "e")], "no such folder"),
         ([*given[:-1], "ultraviolet", "--out", str(tmp_path / "e")], "ultraviolet"),
