@@ -69,7 +69,11 @@ def find_checkpoints(folder: Path) -> list[Path]:
 def write_checkpoint(
     folder: Path, step: int, state: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]], *, keep: int
 ) -> Path:
-    """Write `step_…` into the folder under another name, rename it when it is on the disk, then drop the oldest."""
+    """Write `step_…` into the folder under another name and rename it when it is on the disk; then drop what is superseded.
+
+    That is all but the newest `keep` up to this step, and any of a later step: a run that went back to an earlier one has
+    given those up.
+    """
     final, building = folder / f"step_{step:08d}", folder / ".building"
     with disk_errors(folder):
         for leftover in (building, folder / ".replaced"):
@@ -86,8 +90,10 @@ def write_checkpoint(
             final.rename(folder / ".replaced")
         building.rename(final)
         shutil.rmtree(folder / ".replaced", ignore_errors=True)
-        for old in find_checkpoints(folder)[keep:]:
-            shutil.rmtree(old, ignore_errors=True)
+        there = find_checkpoints(folder)
+        own = there.index(final)
+        for superseded in (*there[:own], *there[own + keep :]):
+            shutil.rmtree(superseded, ignore_errors=True)
     return final
 
 

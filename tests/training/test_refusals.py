@@ -214,6 +214,14 @@ def test_a_folder_of_something_else_is_refused(dataset, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["holiday.jpg"]
 
 
+def test_a_run_that_goes_back_to_an_earlier_checkpoint_gives_up_the_later_ones(dataset, broken_off):
+    newest, before = find_checkpoints(broken_off / "checkpoints")
+    newest.rename(newest.with_name("step_00000009"))
+    words = arguments(dataset, broken_off, steps=5, save_every=1, keep_checkpoints=1)
+    assert main([*words, "--resume_from", before.name]) == 0
+    assert [path.name for path in find_checkpoints(broken_off / "checkpoints")] == ["step_00000005"]
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-10])
 
