@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
 from filelock import FileLock
 from torch import nn
@@ -46,7 +47,8 @@ _USED_BY = {
 
 
 def make_accelerator(config: RunOptions, events: Path) -> Accelerator:
-    """Device, precision, processes and tracker."""
+    """Device, precision, processes and tracker; refuses a tracker that is not installed."""
+    _refuse_missing_tracker(config.tracker)
     accelerator = Accelerator(
         # Told so, accelerate lets processes without a GPU work together; otherwise each would train by itself.
         cpu=not torch.accelerator.is_available(),
@@ -66,6 +68,15 @@ def make_accelerator(config: RunOptions, events: Path) -> Accelerator:
             stacklevel=2,
         )
     return accelerator
+
+
+def _refuse_missing_tracker(name: str) -> None:
+    # accelerate leaves it out without a word.
+    if name != "none" and name not in map(str, get_available_trackers()):
+        raise ConfigError(
+            explain("--tracker", expected="a tracker that is installed", found=name,
+                    fix=f"Run `pip install {name}`, or choose another.")
+        )  # fmt: skip
 
 
 def make_share(config: RunOptions, accelerator: Accelerator) -> Share:

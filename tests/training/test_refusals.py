@@ -5,6 +5,7 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import accelerate.tracking
 import numpy as np
 import pytest
 import rasterio
@@ -139,6 +140,14 @@ def test_a_dataset_that_cannot_be_trained_on_is_refused_before_anything_is_writt
     data = make_dataset(tmp_path / "data", scenes=3, grid=(1, 1), **made).path
     words = arguments(asked.pop("data", data), tmp_path / "run", **asked)
     assert expected in refusal(capsys, words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_that_is_not_installed_is_refused(dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(accelerate.tracking, "_available_trackers", [])
+    words = arguments(dataset, tmp_path / "run", steps=1, tracker="wandb")
+    told = refusal(capsys, words)
+    assert "--tracker: expected a tracker that is installed, found wandb. Run `pip install wandb`" in told
     assert not (tmp_path / "run").exists()
 
 
