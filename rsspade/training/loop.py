@@ -79,7 +79,8 @@ class Run:
         """Fresh networks, those that begin with another run's generator, or those of a checkpoint."""
         folder = RunFolder(Path(config.out))
         share, info = make_share(config, accelerator), make_info(config, data)
-        networks, meter = Networks.build(config, info, accelerator, start), Meter(accelerator.device)
+        networks = Networks.build(config, info, accelerator, start)
+        meter = Meter(accelerator.device, rank=share.rank, processes=share.processes)
         step, best = restore(found, networks, meter) if found is not None else (0, {})
         origin = {} if start is None else start.origin
         record = Record(folder.metrics, accelerator, config, done=step)
@@ -262,13 +263,14 @@ def _evaluate(run: Run) -> None:
 
 def _save(run: Run) -> None:
     """Write the last generator, then the full state: where the state of the last step is there, so is all else."""
+    meter = run.meter.state(run.accelerator)
     if run.accelerator.is_main_process:
         _export(run, run.folder.generator_last, scores=None)
         if not run.best and run.step == run.config.steps:
             _export(run, run.folder.generator, scores=None)
         networks = run.networks
         state = {
-            "config": dataclasses.asdict(run.config), "best": run.best, "meter": run.meter.state(), "data": run.data.identity,
+            "config": dataclasses.asdict(run.config), "best": run.best, "meter": meter, "data": run.data.identity,
             "next_draw": run.step * run.config.batch_size, "processes": run.share.processes, "info": networks.info.to_json(),
             "code": code_version(), "begun_with": run.begun_with,
         }  # fmt: skip

@@ -21,9 +21,16 @@ __all__ = ["Meter", "Record", "forget_after"]
 
 
 class Meter:
-    """Mean losses since the last line, added up on the device: nothing waits for it between two lines."""
+    """Mean losses since the last line, added up on the device: nothing waits for it between two lines.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        device: Of the sums.
+        rank: Of this process.
+        processes: How many there are.
+    """
+
+    def __init__(self, device: torch.device, *, rank: int = 0, processes: int = 1) -> None:
+        self.rank, self.processes = rank, processes
         self.names: tuple[str, ...] = ()
         self._sums = torch.zeros(0, device=device)
         self._count = 0
@@ -46,14 +53,16 @@ class Meter:
         self._sums, self._count = torch.zeros_like(self._sums), 0
         return values
 
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint that falls between two lines."""
-        return {"names": list(self.names), "sums": self._sums.tolist(), "count": self._count}
+    def state(self, accelerator: Accelerator | None = None) -> dict[str, Any]:
+        """For a checkpoint that falls between two lines; with `accelerator` the sums of all processes, each of which must call."""
+        sums = self._sums if accelerator is None else accelerator.gather(self._sums)
+        return {"names": list(self.names), "sums": sums.tolist(), "count": self._count}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Go on from `state`: with the sums of this process, or the mean of all where their number is another now."""
         self.names, self._count = tuple(state["names"]), int(state["count"])
-        self._sums = torch.tensor(state["sums"], dtype=torch.float32, device=self._sums.device)
+        rows = torch.tensor(state["sums"], dtype=torch.float32, device=self._sums.device).reshape(-1, len(self.names))
+        self._sums = rows[self.rank].clone() if len(rows) == self.processes else rows.mean(dim=0)
 
 
 class Record:

@@ -1,6 +1,8 @@
 """The pure functions that a run is made of."""
 
+import json
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from rsspade.sources import CONDITIONS
 from rsspade.training import batches
 from rsspade.training.batches import Share, StepSampler, hidden_moments, hidden_sources
 from rsspade.training.ema import Average
+from rsspade.training.record import Meter
 from rsspade.training.schedule import learning_rate
 from rsspade.training.steps import total
 
@@ -108,6 +111,24 @@ def test_the_average_follows_slowly_and_copies_statistics():
     assert average.model.weight.tolist() == pytest.approx([1.2, 1.2])
     assert average.model.running_mean.tolist() == [5.0, 5.0]
     assert not average.model.training
+
+
+def test_losses_since_the_last_line_go_on_in_each_process_where_they_were():
+    first, second = (Meter(torch.device("cpu"), rank=rank, processes=2) for rank in range(2))
+    first.add({"l1": torch.tensor(0.1), "ssim": torch.tensor(0.7)})
+    second.add({"l1": torch.tensor(0.3), "ssim": torch.tensor(0.2)})
+    both = SimpleNamespace(gather=lambda _: torch.cat([first._sums, second._sums]))
+    state = json.loads(json.dumps(first.state(both)))
+    for meter in (first, second):
+        again = Meter(torch.device("cpu"), rank=meter.rank, processes=2)
+        again.load(state)
+        assert torch.equal(again._sums, meter._sums)
+        assert again.state() == meter.state()
+    alone = Meter(torch.device("cpu"))
+    alone.load(state)
+    assert alone.state()["sums"] == pytest.approx([0.2, 0.45])
+    alone.load(first.state())
+    assert alone.state() == first.state()
 
 
 def test_a_loss_that_is_not_finite_spoils_every_gradient():
