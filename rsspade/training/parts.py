@@ -134,6 +134,7 @@ class Data:
         self._warn_of_nothing_to_tell(config)
         weights = None
         if options.rare_classes > 0:
+            self._warn_of_no_classes()
             weights = tile_weights(self.train.packed, self.train.numbers, rare_classes=options.rare_classes)
         self.order = TileSampler(len(self.train), seed=config.seed, weights=weights)
         spare = 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) - 1, 1))
@@ -157,6 +158,13 @@ class Data:
                     f"--{name} has no effect: {config.data} tells of no training tile when its image was taken.",
                     RSSpadeWarning, stacklevel=3,
                 )  # fmt: skip
+
+    def _warn_of_no_classes(self) -> None:
+        if not self.train.packed.class_counts[self.train.numbers, :-1].any():
+            warnings.warn(
+                f"--loader.rare_classes has no class to favour: no training tile of {self.folder.path} holds land cover.",
+                RSSpadeWarning, stacklevel=3,
+            )  # fmt: skip
 
     def _validation(self, config: TrainingConfig) -> TileDataset | None:
         try:

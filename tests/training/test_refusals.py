@@ -331,6 +331,14 @@ def test_an_option_without_effect_is_told(dataset, tmp_path, capsys):
     assert "warning: --generator.full_width has no effect on pix2pix" in capsys.readouterr().err
 
 
+def test_rare_classes_without_land_cover_are_told(make_dataset, tmp_path, capsys):
+    plain = make_dataset(tmp_path / "data", scenes=3, grid=(1, 1), sources=("S2", "S1")).path
+    options = {"steps": 1, "sources": "s1", "loader__rare_classes": 1}
+    assert main(arguments(plain, tmp_path / "run", **options)) == 0
+    expected = f"warning: --loader.rare_classes has no class to favour: no training tile of {plain} holds land cover."
+    assert expected in capsys.readouterr().err
+
+
 def test_a_batch_that_processes_cannot_share_is_refused(dataset, tmp_path):
     config = read_options(TrainingConfig, arguments(dataset, tmp_path / "run", batch_size=4, accumulate=2))
     with pytest.raises(
