@@ -227,7 +227,8 @@ class TrainingConfig:
         validate_subsets: Score the model in each validation with every source alone, too.
         season: Tell the model the day of the year.
         sun: Tell the model where the sun stood: as recorded, else as on Sentinel-2's passage over the tile that day.
-        accumulate: Micro-batches per step, where a batch does not fit into memory.
+        accumulate: Micro-batches per step, where a batch does not fit into memory. Batch norms and means over valid pixels are
+            those of each, so that a step is near that of the whole batch and not the same.
         precision: Of the arithmetic; weights are always fp32.
         compile: Compile the models: slow to start, then faster.
         channels_last: Keep images channels-last in memory, usually faster.

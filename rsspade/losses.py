@@ -3,8 +3,9 @@
 Shape letters: B batch, C bands, F features, H W pixels; h w the smaller maps of a discriminator.
 
 `valid` is (B, H, W), True where a pixel counts. What lies elsewhere in the *truth* may be anything, NaN included:
-it reaches neither a loss nor a gradient. Every mean is over the valid pixels of the whole batch; a batch without one
-gives 0 with a gradient of 0.
+it reaches neither a loss nor a gradient. Every mean is over the valid pixels of the batch that is handed in; a batch
+without one gives 0 with a gradient of 0. Training hands in the micro-batches of each process, which then count alike: where
+one has fewer valid pixels than another, each of them counts for more than it would in the batch as a whole.
 
 Images of `l1` are in network channels or reflectance as the caller likes; `ssim_loss` wants its peak named, and a
 spectral angle has a meaning in reflectance alone, since it depends on where 0 is.
