@@ -45,7 +45,11 @@ class FolderKind(NamedTuple):
 
 
 def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) -> None:
-    """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name."""
+    """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name.
+
+    A folder that holds anything else is refused: what lies there would go.
+    """
+    _refuse_others(folder)
     building, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("building", "replaced"))
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
     try:
@@ -64,6 +68,16 @@ def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) ->
             explain(folder, expected="a folder that can be written", found=str(err),
                     fix="Free space, or choose another folder.")
         ) from err  # fmt: skip
+
+
+def _refuse_others(folder: Path) -> None:
+    others = sorted({p.name for p in folder.iterdir()} - {CONFIG, WEIGHTS, CARD}) if folder.is_dir() else []
+    if others or (folder.exists() and not folder.is_dir()):
+        raise OutputError(
+            explain(folder, expected="a new folder, or one with nothing but an earlier network in it",
+                    found=f"other files ({', '.join(others[:3])}{', …' * (len(others) > 3)})" if others else "a file",
+                    fix="Choose another place, or move them away.")
+        )  # fmt: skip
 
 
 def find_files(name: str | Path, revision: str | None, kind: FolderKind) -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rsspade.channels import num_channels
-from rsspade.errors import InputError
+from rsspade.errors import InputError, OutputError
 from rsspade.landcover import scheme_named
 from rsspade.models import GeneratorConfig, GeneratorInfo, RSSpade, build_generator
 
@@ -100,10 +100,21 @@ def test_a_source_that_holds_nothing_is_one_that_is_not_given(model, scene):
 
 def test_the_same_model_gives_the_same_bytes_and_replaces_the_folder(model, folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    (folder / "old").touch()
+    (folder / "model.safetensors").write_bytes(b"of an earlier one")
     model.save_pretrained(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert sorted(before) == ["README.md", "config.json", "model.safetensors"]
+    assert [p.name for p in folder.parent.iterdir()] == ["generator"]
+
+
+def test_a_folder_of_other_files_is_not_replaced(model, folder):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    (folder / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=r"found other files \(thesis\.txt\)"):
+        model.save_pretrained(folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {**before, "thesis.txt": b"years of work"}
+    with pytest.raises(OutputError, match="found a file"):
+        model.save_pretrained(folder / "thesis.txt")
     assert [p.name for p in folder.parent.iterdir()] == ["generator"]
 
 
