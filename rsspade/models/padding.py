@@ -38,12 +38,15 @@ class Padding:
     def apply(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H + top + bottom, W + left + right)."""
         left = [self.left, self.right, self.top, self.bottom]
+        # One pixel has nothing behind it that could be reflected; it is repeated.
+        alone = [wanted if x.shape[axis] == 1 else 0 for wanted, axis in zip(left, (-1, -1, -2, -2), strict=True)]
+        if any(alone):
+            x = functional.pad(x, alone, mode="replicate")
+            left = [wanted - done for wanted, done in zip(left, alone, strict=True)]
         while any(left):
             # A reflection reaches at most one pixel less than the image is long; a deep pyramid may need several.
             room = [x.shape[-1] - 1] * 2 + [x.shape[-2] - 1] * 2
             now = [min(wanted, most) for wanted, most in zip(left, room, strict=True)]
-            if not any(now):
-                raise ValueError(f"expected an image of at least 2 × 2 pixels, found {tuple(x.shape[-2:])}")
             x = functional.pad(x, now, mode="reflect")
             left = [wanted - done for wanted, done in zip(left, now, strict=True)]
         return x

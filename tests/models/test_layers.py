@@ -57,7 +57,7 @@ def test_an_up_convolution_stores_nothing_but_its_weights():
     assert set(UpConvolution(2, 3).state_dict()) == {"conv.weight", "conv.bias"}
 
 
-@pytest.mark.parametrize("size", [(64, 64), (65, 97), (2, 3), (130, 1000)])
+@pytest.mark.parametrize("size", [(64, 64), (65, 97), (2, 3), (130, 1000), (1, 70), (70, 1), (1, 1)])
 @pytest.mark.parametrize("multiple", [1, 8, 256])
 def test_padding_reaches_the_multiple_and_comes_off_again(size, multiple):
     x = torch.randn(1, 2, *size)
@@ -84,9 +84,9 @@ def test_a_size_that_fits_is_left_alone():
     assert padding.crop(x) is x
 
 
-def test_a_single_pixel_cannot_be_reflected():
-    with pytest.raises(ValueError, match="at least 2 × 2 pixels, found \\(1, 1\\)"):
-        Padding.to_multiple((1, 1), 4).apply(torch.ones(1, 1, 1, 1))
+def test_a_single_row_is_repeated_and_its_columns_are_reflected():
+    row = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    assert Padding(1, 2, 1, 0).apply(row)[0, 0].tolist() == [[2, 1, 2, 3]] * 4
 
 
 @pytest.mark.parametrize("affine", [True, False])

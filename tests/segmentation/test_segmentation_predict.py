@@ -68,6 +68,19 @@ def test_one_tile_is_what_the_network_says_and_many_say_nearly_the_same(run, sce
         assert (ids == whole)[known].mean() > least
 
 
+def test_a_strip_of_one_pixel_is_a_scene_too(run, scene, tmp_path):
+    with rasterio.open(scene) as image:
+        values, profile = image.read(), image.profile
+    for height, width in ((1, 200), (150, 1)):
+        strip = tmp_path / f"{height}x{width}.tif"
+        with rasterio.open(strip, "w", **profile | {"height": height, "width": width}) as out:
+            out.write(values[:, -height:, -width:])
+            out.descriptions = BANDS
+        assert draw(run, strip, tmp_path / f"map_{strip.name}") == 0
+        with rasterio.open(tmp_path / f"map_{strip.name}") as drawn:
+            assert drawn.shape == (height, width)
+
+
 def test_where_there_is_no_image_elevation_alone_draws_no_map(scene, tmp_path):
     torch.manual_seed(0)
     config = SegmenterConfig(sources={"s2": 4, "dem": num_channels("dem")}, num_classes=9, base_width=2, depth=2)
