@@ -156,9 +156,11 @@ def _check_arguments(partial: Path, arguments: dict[str, Any]) -> None:
 def _first_difference(before: Any, now: Any, name: str = "") -> str:  # noqa: ANN401 (JSON)
     """In words: the innermost entry that differs, since a job's arguments may list thousands of files."""
     if isinstance(before, dict) and isinstance(now, dict):
-        key = next(k for k in sorted({*before, *now}) if before.get(k) != now.get(k))
-        return _first_difference(before.get(key), now.get(key), f"{name} {key}".strip())
-    there, here = (text if len(text) <= 120 else text[:120] + "…" for text in (repr(before), repr(now)))
+        # `...` stands for an entry that is not there, since None may be one.
+        key = next(k for k in sorted({*before, *now}) if before.get(k, ...) != now.get(k, ...))
+        return _first_difference(before.get(key, ...), now.get(key, ...), f"{name} {key}".strip())
+    texts = ("nothing" if value is ... else repr(value) for value in (before, now))
+    there, here = (text if len(text) <= 120 else text[:120] + "…" for text in texts)
     return f"{name} {there} there, {here} now"
 
 

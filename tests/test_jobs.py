@@ -64,11 +64,10 @@ def test_other_arguments_do_not_continue(tmp_path):
 
     with pytest.raises(RuntimeError, match="bad"), open_job(tmp_path / "out", ARGUMENTS) as partial:
         run_units(partial, units(2), stop)
-    with (
-        pytest.raises(OutputError, match="found seed 1 there, 2 now"),
-        open_job(tmp_path / "out", {**ARGUMENTS, "seed": 2}),
-    ):
-        pass
+    others = {"found seed 1 there, 2 now": {"seed": 2}, "found tint nothing there, None now": {"tint": None}}
+    for told, other in others.items():
+        with pytest.raises(OutputError, match=told), open_job(tmp_path / "out", {**ARGUMENTS, **other}):
+            pass
     assert json.loads((tmp_path / "out.partial" / "job.json").read_text())["seed"] == 1
 
 
