@@ -21,8 +21,8 @@ import yaml
 from rsspade.errors import ConfigError, explain
 
 __all__ = [
-    "OptionText", "default_options", "describe_options", "explain_options", "flatten", "read_options", "shown",
-    "to_yaml", "unflatten",
+    "OptionText", "default_options", "describe_options", "explain_options", "flatten", "parse_yaml", "read_options",
+    "shown", "to_yaml", "unflatten",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -81,6 +81,20 @@ def to_yaml(config: Any) -> str:  # noqa: ANN401 (any dataclass instance)
         config, dict_factory=lambda items: {k: list(v) if isinstance(v, tuple) else v for k, v in items}
     )
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+def parse_yaml(text: str) -> Any:  # noqa: ANN401 (any YAML)
+    """The content of a YAML file; raises `yaml.YAMLError`, whatever is wrong with it.
+
+    No run writes an alias, and all are refused: a few of them can stand for a thing a billion times as large as the file, or for
+    one that holds itself.
+    """
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise yaml.YAMLError("an alias")
+        return yaml.safe_load(text)
+    except (ValueError, RecursionError) as err:
+        raise yaml.YAMLError(str(err)) from err
 
 
 class OptionText(NamedTuple):
@@ -172,8 +186,8 @@ def _read_yaml(kind: type[Any], path: Path) -> dict[str, Any]:
                     path, expected="a YAML file of options", found="a file too large to be one", fix="Correct --config."
                 )
             )
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as err:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise ConfigError(
             explain(
                 f"--config {path}",

@@ -20,6 +20,7 @@ from rsspade.landcover import find_map
 from rsspade.models import GeneratorInfo, RSSpade
 from rsspade.models.info import beginnings
 from rsspade.models.seen import RANGED, Seen
+from rsspade.options import parse_yaml
 from rsspade.sources import source_named
 
 __all__ = ["RunCheck"]
@@ -154,9 +155,9 @@ def _training_dataset(info: GeneratorInfo, folder: Path) -> DatasetFolder | None
     try:
         if config.stat().st_size > _MAX_CONFIG_BYTES:
             return None
-        content: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
+        content: Any = parse_yaml(config.read_text(encoding="utf-8"))
         named = Path(str(content["data"]))
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
     for place in (named, folder.resolve().parents[1] / named):  # from here, and from beside the run
         try:

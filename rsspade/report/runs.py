@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from rsspade.errors import InputError, explain
+from rsspade.options import parse_yaml
 
 __all__ = ["History", "Run", "flattened", "open_run", "read_history"]
 
@@ -162,11 +163,8 @@ def _append(curves: dict[str, list[tuple[int, float]]], step: int, values: Mappi
 def _read_options(path: Path) -> dict[str, Any]:
     text = _read_text(path, _MAX_CONFIG_BYTES)
     try:
-        # An alias can stand for a thing a billion times as large as the file; no run writes one.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ValueError("alias")  # noqa: TRY301 (one handler for all that is wrong with the file)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        content = parse_yaml(text)
+    except yaml.YAMLError as err:
         raise InputError(explain(path, expected="the options of a run", found="broken YAML", fix=_RESTORE)) from err
     if not isinstance(content, dict):
         found = "nothing" if content is None else type(content).__name__

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
 from rsspade.jobs import disk_errors
-from rsspade.options import default_options, flatten, shown, to_yaml
+from rsspade.options import default_options, flatten, parse_yaml, shown, to_yaml
 from rsspade.training.contract import RunOptions
 
 __all__ = ["RunFolder", "changed_option", "flatten_mapping"]
@@ -125,8 +125,8 @@ class RunFolder:
         try:
             if self.config.stat().st_size > _MAX_CONFIG_BYTES:
                 raise ValueError("too large")  # noqa: TRY301 (one handler for all that is wrong with the file)
-            before = flatten_mapping(yaml.safe_load(self.config.read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError, yaml.YAMLError, RecursionError) as err:
+            before = flatten_mapping(parse_yaml(self.config.read_text(encoding="utf-8")))
+        except (OSError, ValueError, AttributeError, yaml.YAMLError) as err:
             raise self._refusal(
                 "a run whose config.yaml cannot be read", "Restore it, or choose another --out."
             ) from err

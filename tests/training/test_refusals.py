@@ -95,7 +95,10 @@ def test_the_resolved_config_reads_back_as_it_was(tmp_path):
         ("loss: {l2: 3}", "Did you mean loss.l1?"),
         ("steps: [3]", "steps: expected a whole number"),
         ("- steps", "expected options by name, found list"),
-        ("a: &x [*x]", "expected the name of an option, found an unknown one"),
+        ("a: &x [*x]", "expected a readable YAML file, found an alias"),
+        ("loss: &x {l1: *x}", "expected a readable YAML file, found an alias"),
+        ("lr: &a [x, x]\nsources: [*a, *a]", "expected a readable YAML file, found an alias"),
+        ("steps: 2020-02-31", "expected a readable YAML file, found day"),
         ("!!python/object/apply:os.system ['true']", "expected a readable YAML file"),
     ],
 )
