@@ -152,7 +152,9 @@ class RSSpade(nn.Module):
             if values.ndim == 3:
                 values, mask, single = values[None], None if mask is None else mask[None], True
             conditions[name] = encode(name, values, mask, scaling=self.info.scaling, scheme=self.info.scheme)
-            usable = (values != UNLABELLED if name == "lulc" else torch.isfinite(values)).all(dim=1)
+            usable = torch.isfinite(values).all(dim=1)
+            if name == "lulc":
+                usable &= values[:, 0] != UNLABELLED
             usable = usable if mask is None else usable & mask
             self.seen.add(name, values, usable)
             present[name] = usable.any(dim=(-2, -1))

@@ -94,6 +94,10 @@ def test_a_source_that_holds_nothing_is_one_that_is_not_given(model, scene):
     without = model({"s1": scene["s1"], "lulc": scene["lulc"]})
     empty = scene | {"dem": np.full_like(scene["dem"], np.nan)}
     torch.testing.assert_close(model(empty), without, atol=1e-5, rtol=0)
+    no_cover = model({"s1": scene["s1"]})
+    for values in (np.uint8(255), np.float32(255), np.float32(np.nan)):
+        empty = {"s1": scene["s1"], "lulc": np.full(scene["lulc"].shape, values)}
+        torch.testing.assert_close(model(empty), no_cover, atol=1e-5, rtol=0)
     masked = model(scene, valid={"dem": np.zeros((2, 35, 32), bool)})
     torch.testing.assert_close(masked, without, atol=1e-5, rtol=0)
 
