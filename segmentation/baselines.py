@@ -43,7 +43,7 @@ class PixelForest:
         classes = len(tiles.scheme.classes)
         matrix = torch.zeros(classes, classes, dtype=torch.int64)
         for position in range(len(tiles)):
-            truth = _batch(tiles, [position], ()).labels[0]
+            truth = _batch(tiles, [position], self.sources).labels[0]
             matrix += confusion_matrix(truth, torch.from_numpy(self.predict(tiles, position)), classes)
         return scores(matrix, tiles.scheme.names)
 
@@ -57,7 +57,7 @@ def fit_forest(
     trees: int = 100,
     seed: int = 0,
 ) -> PixelForest:
-    """Fit a forest to labelled pixels of whole tiles, about as many from each.
+    """Fit a forest to labelled pixels with an image, of whole tiles, about as many from each.
 
     Args:
         tiles: Of the train split, opened by `open_tiles` with these sources, neither cropped nor moved.

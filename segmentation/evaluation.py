@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from rsspade.data.collate import collate_samples
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.errors import InputError, explain
-from segmentation.labels import label_indices
+from segmentation.labels import label_indices, seen_pixels
+from segmentation.losses import IGNORED
 from segmentation.metrics import confusion_matrix
 from segmentation.models.checkpoint import Segmenter
 
@@ -51,14 +52,14 @@ def count_confusion(
     batch_size: int,
     seen: Callable[[int, np.ndarray], None] | None = None,
 ) -> Tensor:
-    """Confusion matrix (K, K) over all labelled pixels of the tiles; each process takes its share, all get the sum.
+    """Confusion matrix (K, K) over all labelled pixels that the model sees; each process takes its share, all get the sum.
 
     Args:
         model: In eval mode, on the device.
         tiles: Whole ones.
         accelerator: Device and processes.
         batch_size: Tiles at a time in each process; changes nothing.
-        seen: Called with each tile's position and its class indices (H, W).
+        seen: Called with each tile's position and its class indices (H, W), `IGNORED` where there is no image.
     """
     classes = len(tiles.scheme.classes)
     mine = list(range(accelerator.process_index, len(tiles), accelerator.num_processes))
@@ -67,10 +68,13 @@ def count_confusion(
         values, valid = network_inputs(model, tiles, sample, accelerator.device)
         with accelerator.autocast():
             found = model(values, valid).argmax(dim=1)
-        labels = label_indices(sample.sources["lulc"].to(accelerator.device), tiles.scheme)
+        image = seen_pixels(valid)
+        labels = label_indices(sample.sources["lulc"].to(accelerator.device), tiles.scheme, image)
         matrix += confusion_matrix(labels, found, classes)
         if seen is not None:
-            for position, indices in zip(sample.tile.tolist(), found.cpu().numpy(), strict=True):
+            for position, indices in zip(
+                sample.tile.tolist(), found.masked_fill(~image, IGNORED).cpu().numpy(), strict=True
+            ):
                 seen(position, indices)
     total: Tensor = accelerator.reduce(matrix, reduction="sum")
     return total.cpu()

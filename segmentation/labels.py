@@ -1,8 +1,9 @@
 """The labels of a dataset: as class indices, counted, and refused where they cannot teach."""
 
 import functools
-from collections.abc import Sequence
-from typing import Literal
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,15 +17,25 @@ from rsspade.landcover import Scheme
 from rsspade.sources import UNLABELLED
 from segmentation.losses import IGNORED
 
-__all__ = ["chosen_tiles", "label_indices", "labelled_tiles", "nested_subset", "open_tiles"]
+__all__ = ["chosen_tiles", "label_indices", "labelled_tiles", "nested_subset", "open_tiles", "seen_pixels"]
+
+_Mask = TypeVar("_Mask", Tensor, np.ndarray)
 
 _SUBSET = 0x5AB5E7
 """Keeps the draws of the subset apart from all others that use the same seed."""
 
 
-def label_indices(ids: Tensor, scheme: Scheme) -> Tensor:
-    """Class ids (B, 1, H, W) uint8 -> class indices (B, H, W) int64, `IGNORED` where there is no label."""
-    return _table(scheme, ids.device)[ids[:, 0].long()]
+def seen_pixels(valid: Mapping[str, _Mask]) -> _Mask:
+    """Source -> mask of the sources that a network sees: where there is an image; without S2, any source.
+
+    Elevation is everywhere, and alone draws no map. Other pixels reach no loss, no score and no map.
+    """
+    return valid["s2"] if "s2" in valid else functools.reduce(operator.or_, valid.values())
+
+
+def label_indices(ids: Tensor, scheme: Scheme, seen: Tensor) -> Tensor:
+    """Class ids (B, 1, H, W) uint8 -> class indices (B, H, W) int64, `IGNORED` where there is no label or nothing `seen` (B, H, W)."""
+    return _table(scheme, ids.device)[ids[:, 0].long()].masked_fill(~seen, IGNORED)
 
 
 @functools.lru_cache(maxsize=16)

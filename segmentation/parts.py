@@ -22,7 +22,7 @@ from rsspade.training.ema import Average
 from rsspade.training.resume import digest
 from rsspade.training.steps import make_optimizer
 from segmentation.config import NetworkOptions, SegmentationConfig
-from segmentation.labels import chosen_tiles, label_indices, labelled_tiles, open_tiles
+from segmentation.labels import chosen_tiles, label_indices, labelled_tiles, open_tiles, seen_pixels
 from segmentation.losses import class_weights
 from segmentation.mixing import MixedOrder, MixedTiles, refuse_synthetic_set, refuse_synthetic_tiles
 from segmentation.models.checkpoint import SegmenterInfo
@@ -40,7 +40,7 @@ class Batch:
 
     Attributes:
         inputs: Source -> (B, channels, H, W).
-        labels: (B, H, W) class indices, `IGNORED` where there is no label.
+        labels: (B, H, W) class indices, `IGNORED` where there is no label or no image.
     """
 
     inputs: dict[str, Tensor]
@@ -53,15 +53,15 @@ def to_device(
 ) -> Batch:  # fmt: skip
     """Move a collated sample to the device and make channels and class indices of it there."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    inputs = {}
+    inputs, valid = {}, {}
     for name in sources:
         values = sample.optical if name == "s2" else sample.sources[name]
-        valid = sample.optical_valid if name == "s2" else sample.valid[name]
-        channels = encode(
-            name, values.to(device, non_blocking=True), valid.to(device, non_blocking=True), scaling=scaling
-        )
+        mask = sample.optical_valid if name == "s2" else sample.valid[name]
+        valid[name] = mask.to(device, non_blocking=True)
+        channels = encode(name, values.to(device, non_blocking=True), valid[name], scaling=scaling)
         inputs[name] = channels.contiguous(memory_format=layout)
-    return Batch(inputs=inputs, labels=label_indices(sample.sources["lulc"].to(device, non_blocking=True), scheme))
+    ids = sample.sources["lulc"].to(device, non_blocking=True)
+    return Batch(inputs=inputs, labels=label_indices(ids, scheme, seen_pixels(valid)))
 
 
 class Data:

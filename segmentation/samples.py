@@ -9,7 +9,9 @@ from accelerate import Accelerator
 from rsspade.data.collate import collate_samples
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.torch_dataset import TileDataset
+from rsspade.sources import UNLABELLED
 from segmentation.evaluation import network_inputs
+from segmentation.labels import seen_pixels
 from segmentation.models.checkpoint import Segmenter
 
 __all__ = ["draw_samples"]
@@ -26,8 +28,8 @@ def draw_samples(path: Path, model: Segmenter, dataset: TileDataset, accelerator
         sample = collate_samples([dataset[number]])
         values, valid = network_inputs(model, dataset, sample, accelerator.device)
         with accelerator.autocast():
-            indices = model(values, valid)[0].argmax(dim=0).cpu().numpy()
-        found, labels = np.array(model.info.scheme.ids, np.uint8)[indices], sample.sources["lulc"][0, 0].numpy()
+            ids = model.classify(values, valid).masked_fill(~seen_pixels(valid), UNLABELLED)
+        found, labels = ids[0].cpu().numpy(), sample.sources["lulc"][0, 0].numpy()
         image = np.where(sample.optical_valid[0].numpy(), sample.optical[0].numpy(), np.nan)
         pictures = _pictures(image, labels, found, dataset)
         panels = [Panel(title=title, picture=picture) for title, picture in pictures.items()]
@@ -39,12 +41,12 @@ def draw_samples(path: Path, model: Segmenter, dataset: TileDataset, accelerator
 def _pictures(image: np.ndarray, labels: np.ndarray, found: np.ndarray, dataset: TileDataset) -> dict[str, np.ndarray]:
     """Title -> picture (H, W, 3) of one tile; pixels without data or label are grey."""
     from rsspade.report import colours
-    from rsspade.sources import UNLABELLED
 
     true = colours.true_colour(image, dataset.optical_bands)
     if true is None:  # not its bands: the first one alone
         true = np.repeat(np.clip(np.nan_to_num(image[0], nan=0.85) / 0.4, 0, 1)[..., None], 3, axis=-1)
-    right = np.where(labels == UNLABELLED, np.nan, (labels == found).astype(np.float64))
+    unknown = (labels == UNLABELLED) | (found == UNLABELLED)
+    right = np.where(unknown, np.nan, (labels == found).astype(np.float64))
     return {
         "image": true,
         "labels": colours.landcover_colours(labels, dataset.scheme),

@@ -31,6 +31,7 @@ from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.rows import RowFile
 from rsspade.synthesis.scene_inputs import BlockReader, grid_of_first, refuse_elsewhere, with_terrain
 from rsspade.synthesis.tiles import Tile, plan_tiles
+from segmentation.labels import seen_pixels
 from segmentation.models.checkpoint import Segmenter, SegmenterInfo
 
 __all__ = ["MapInputs", "draw_map", "plan_map"]
@@ -126,13 +127,6 @@ def draw_map(
         _write_cog(partial / out.name, rows, grid, scheme, {"model": model.info.architecture.model})
 
 
-def _seen(sources: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Where there is an image; for a network that sees none, any source. Elevation is everywhere, and alone draws no map."""
-    if "s2" in sources:
-        return np.asarray(np.isfinite(sources["s2"]).all(axis=0))
-    return np.asarray(np.any([np.isfinite(values).all(axis=0) for values in sources.values()], axis=0))
-
-
 def tile_predictor(model: Segmenter, inputs: MapInputs) -> Callable[[Tile], np.ndarray | None]:
     """A function for `blend_tiles`: tile -> probabilities (K, h, w) and behind them where there is something to draw a map of."""
     reader = BlockReader(inputs)
@@ -142,7 +136,7 @@ def tile_predictor(model: Segmenter, inputs: MapInputs) -> Callable[[Tile], np.n
         height = min(tile.height, inputs.grid.height - tile.row)
         width = min(tile.width, inputs.grid.width - tile.column)
         sources = reader.read(tile.row, tile.column, height, width)
-        valid = _seen(sources)
+        valid = seen_pixels({name: np.isfinite(values).all(axis=0) for name, values in sources.items()})
         if not valid.any():
             return None
         missing = ((0, tile.height - height), (0, tile.width - width))  # only where a tile reaches beyond the scene

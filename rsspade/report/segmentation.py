@@ -149,7 +149,7 @@ def _tiles(group: str, runs: Sequence[MapRun], dataset: DatasetFolder, scheme: S
     for row in dataset.in_split(str(runs[0].scores.get("split"))):
         if dataset.has("lulc", row.tile) and all((run.maps / f"{row.tile}.tif").is_file() for run in runs):
             right = [_right(dataset.read("lulc", row.tile)[0], _read_map(run, row.tile, dataset)) for run in runs]
-            if any(np.isfinite(own).any() for own in right):
+            if all(np.isfinite(own).any() for own in right):
                 shares[row.tile] = float(np.mean([np.nanmean(own) for own in right]))
     return [
         _tile(f"{group}-t{n}", rank, name, runs, dataset, scheme) for n, (rank, name) in enumerate(chosen_tiles(shares))
@@ -168,8 +168,9 @@ def _read_map(run: MapRun, tile: str, dataset: DatasetFolder) -> np.ndarray:
 
 
 def _right(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """1 where the map is right, 0 where it is wrong, NaN where there is no label."""
-    return np.where(labels == UNLABELLED, np.nan, (labels == found).astype(np.float64))
+    """1 where the map is right, 0 where it is wrong, NaN where there is no label or, for want of an image, no map."""
+    unknown = (labels == UNLABELLED) | (found == UNLABELLED)
+    return np.where(unknown, np.nan, (labels == found).astype(np.float64))
 
 
 def _tile(own_id: str, rank: str, name: str, runs: Sequence[MapRun], dataset: DatasetFolder, scheme: Scheme) -> Tile:

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import rasterio
 
 from rsspade.cli import main
 from rsspade.data.manifest import DatasetFolder
@@ -87,6 +88,21 @@ def test_maps_of_another_size_are_refused(make_map_run, make_dataset, data, tmp_
     other = make_dataset(tmp_path / "other", tile_size=96)
     assert report(tmp_path, run, "--data", other.path) == 2
     assert "as the labels are" in capsys.readouterr().err
+
+
+def test_pixels_that_a_map_leaves_open_are_not_wrong(make_map_run, data, tmp_path):
+    run = make_map_run(tmp_path / "m", data)
+    for path in (run / "maps").iterdir():
+        with rasterio.open(path, "r+") as out:
+            ids = out.read()
+            ids[:, : ids.shape[1] // 3] = 255
+            out.write(ids)
+    drawn = MapRun(
+        key="r0", name="x", series="run1", scores=json.loads((run / "scores.json").read_text()), maps=run / "maps"
+    )
+    tiles = build_map_group(0, [drawn], DatasetFolder.open(data)).tiles
+    assert tiles
+    assert all("100.0% right" in str(tile.scores) for tile in tiles)
 
 
 def test_a_tile_without_one_label_is_not_chosen(drawn, data):

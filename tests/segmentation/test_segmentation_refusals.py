@@ -200,6 +200,26 @@ def test_unlabelled_pixels_are_not_scored(capsys, spoilt, tmp_path):
     assert found["classes"][0] == "water"
 
 
+@pytest.mark.parametrize("sources", ["s2", "s2,dem", "s1"])
+def test_pixels_without_an_image_are_neither_scored_nor_mapped(dataset, tmp_path, sources):
+    data, files = tmp_path / "data", {"s2": "S2", "s1": "S1"}
+    shutil.copytree(dataset, data, ignore=shutil.ignore_patterns(".packed"))
+    folder = DatasetFolder.open(data)
+    for row in folder.in_split("test"):
+        with rasterio.open(data / files[sources[:2]] / f"{row.tile}.tif", "r+") as out:
+            values = out.read()
+            values[:, :, :56] = np.nan
+            out.write(values)
+    assert train.main(arguments(dataset, tmp_path / "run", steps=1, sources=sources)) == 0
+    words = ["--run", tmp_path / "run", "--data", data, "--json", tmp_path / "s.json", "--maps", tmp_path / "maps"]
+    assert evaluate.main([str(w) for w in words]) == 0
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["pixels"] == found["tiles"] * 64 * 8
+    for row in folder.in_split("test"):
+        with rasterio.open(tmp_path / "maps" / f"{row.tile}.tif") as drawn:
+            assert np.array_equal(drawn.read(1) == 255, np.broadcast_to(np.arange(64) < 56, (64, 64)))
+
+
 def test_evaluate_writes_scores_and_coloured_maps(capsys, dataset, tmp_path):
     assert train.main(arguments(dataset, tmp_path / "run", steps=2)) == 0
     words = ["--run", tmp_path / "run", "--data", dataset, "--json", tmp_path / "s.json", "--maps", tmp_path / "maps"]

@@ -233,6 +233,21 @@ def test_checkpoints_are_an_epoch_apart_or_as_many_as_make_a_hundred_steps(draws
     assert dataclasses.replace(config, save_every=7).resolved(draws).save_every == 7
 
 
+def test_a_label_without_an_image_teaches_nothing(dataset, tmp_path):
+    for labels in (1, 6):
+        data = tmp_path / f"data{labels}"
+        shutil.copytree(dataset, data, ignore=shutil.ignore_patterns(".packed"))
+        for row in DatasetFolder.open(data).in_split("train"):
+            for folder, value in (("S2", np.nan), ("LULC", labels)):
+                with rasterio.open(data / folder / f"{row.tile}.tif", "r+") as out:
+                    values = out.read()
+                    values[:, :, :24] = value
+                    out.write(values)
+        assert run(data, tmp_path / f"run{labels}", steps=2, loss__focal=1, loss__class_power=0) == 0
+    one, other = (load_file(tmp_path / f"run{n}" / "model" / "model.safetensors") for n in (1, 6))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_class_weights_come_from_the_labels_that_are_used_and_from_no_others(dataset, synthetic):
     folder = DatasetFolder.open(dataset)
     for share in (1.0, 0.5):
