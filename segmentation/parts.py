@@ -27,6 +27,7 @@ from segmentation.losses import class_weights
 from segmentation.mixing import MixedOrder, MixedTiles, refuse_synthetic_set, refuse_synthetic_tiles
 from segmentation.models.checkpoint import SegmenterInfo
 from segmentation.models.config import SegmenterConfig, build_segmenter
+from segmentation.models.smp_networks import MULTIPLE
 
 __all__ = ["Batch", "Data", "Networks", "make_architecture", "to_device", "with_unseen_classes"]
 
@@ -191,18 +192,26 @@ def _families(made: TileDataset, parents: set[str] | None) -> list[list[int]]:
 
 def make_architecture(config: SegmentationConfig, data: Data, share: Share) -> SegmenterConfig:
     """The network that the options and the dataset ask for; refuses options that do not fit together."""
-    options, micro = config.network, share.batch_size // (share.processes * share.accumulate)
-    if config.model == "deeplabv3plus" and micro * share.processes < 2:
-        raise ConfigError(
-            explain("--batch_size", expected="at least 2 tiles in a micro-batch for deeplabv3plus, which normalises over them",
-                    found=str(micro), fix="Choose a larger --batch_size or a smaller --accumulate.")
-        )  # fmt: skip
+    _refuse_single_pixel(config, data, share)
+    options = config.network
     return SegmenterConfig(
         model=config.model, num_classes=len(data.scheme.classes),
         sources={name: num_channels(name, bands=data.optical_bands) for name in config.sources},
         base_width=options.base_width, depth=options.depth, encoder=options.encoder, stretch=options.stretch,
         leak=options.leak if config.model == "rs_unet" else 0.0,
     )  # fmt: skip
+
+
+def _refuse_single_pixel(config: SegmentationConfig, data: Data, share: Share) -> None:
+    """A norm needs two pixels at least, of one tile or of several; the deepest level may have one, and deeplabv3plus pools the image."""
+    micro = share.batch_size // (share.processes * share.accumulate)
+    height, width = data.whole.crop_shape  # where there are crops, they have 64 px at least
+    deepest = 2**config.network.depth if config.model == "rs_unet" else MULTIPLE
+    if micro * share.processes < 2 and (config.model == "deeplabv3plus" or max(height, width) <= deepest):
+        raise ConfigError(
+            explain("--batch_size", expected=f"at least 2 tiles in a micro-batch for {config.model} on {height}×{width} px, which normalises over them",
+                    found=str(micro), fix="Choose a larger --batch_size or a smaller --accumulate.")
+        )  # fmt: skip
 
 
 def _warn_of_idle_options(config: SegmentationConfig) -> None:

@@ -17,12 +17,12 @@ from rsspade.models.padding import Padding
 from rsspade.models.sync_norm import SyncBatchNorm
 from segmentation.models.contract import Prediction, SegmentationNetwork, stack_sources
 
-__all__ = ["LIBRARY", "LibraryNetwork"]
+__all__ = ["LIBRARY", "MULTIPLE", "LibraryNetwork"]
 
 LIBRARY = {"unet": "Unet", "deeplabv3plus": "DeepLabV3Plus", "fpn": "FPN", "segformer": "Segformer"}
 """Our name -> the class of the library."""
 
-_MULTIPLE = 32
+MULTIPLE = 32
 """The encoders halve the grid five times."""
 
 
@@ -61,7 +61,7 @@ class LibraryNetwork(SegmentationNetwork):
     def forward(self, inputs: Mapping[str, Tensor]) -> Prediction:
         """Channels by source -> logits (B, K, H, W)."""
         stacked = stack_sources(inputs, self.sources, stretch=self.stretch)
-        padding = Padding.to_multiple((stacked.shape[-2], stacked.shape[-1]), _MULTIPLE)
+        padding = Padding.to_multiple((stacked.shape[-2], stacked.shape[-1]), MULTIPLE)
         return Prediction(padding.crop(self.network(padding.apply(stacked))))
 
 

@@ -93,6 +93,18 @@ def test_a_run_that_was_refused_late_leaves_nothing_in_the_way_of_the_next(capsy
     assert train.main(arguments(dataset, tmp_path / "run", steps=1)) == 0
 
 
+def test_a_pyramid_that_ends_in_one_pixel_of_one_tile_is_refused(capsys, make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "data", tile_size=32).path
+    given = {"steps": 1, "network__depth": 5}
+    for odd in ({"batch_size": 1}, {"batch_size": 2, "accumulate": 2}, {"batch_size": 1, "model": "unet"}):
+        told = refusal(capsys, arguments(data, tmp_path / "run", **given | odd))
+        assert f"at least 2 tiles in a micro-batch for {odd.get('model', 'rs_unet')} on 32×32 px" in told
+        assert not (tmp_path / "run").exists()
+    for number, fits in enumerate(({"batch_size": 2}, {"batch_size": 1, "network__depth": 4})):
+        assert train.main(arguments(data, tmp_path / f"run{number}", **given | fits)) == 0
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def test_labels_that_cannot_teach_are_refused(capsys, spoilt, tmp_path):
     data = spoilt("train", 255)
     assert "expected labelled pixels in the split train, found none" in refusal(capsys, arguments(data, tmp_path / "r"))
