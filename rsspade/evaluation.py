@@ -296,7 +296,7 @@ def find_generator(run: Path) -> Path:
     if (run / "config.json").is_file():
         return run
     if not (run / "generator" / "config.json").is_file():
-        found = "a run of segmentation.train" if (run / "model_last").is_dir() else "neither"
+        found = "a run of segmentation.train" if (run / "model" / "config.json").is_file() else "neither"
         raise InputError(
             explain(f"--run {run}", expected="a run folder with generator/ in it, or a generator folder", found=found,
                     fix="Name the --out of a training run that has been validated at least once.")

@@ -44,6 +44,10 @@ class FolderKind(NamedTuple):
     refusal: Callable[[object, str, str], InputError]
 
 
+_RUNS = {"generator": "a run of train_gan.py", "model": "a run of segmentation.train"}
+"""Folder in a run folder -> what left it."""
+
+
 def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) -> None:
     """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name.
 
@@ -86,6 +90,10 @@ def find_files(name: str | Path, revision: str | None, kind: FolderKind) -> tupl
     if folder.is_dir() or isinstance(name, os.PathLike) or not _HUB_NAME.fullmatch(name):
         if (folder / kind.name / CONFIG).is_file():
             folder = folder / kind.name  # a run folder was named
+        elif not (folder / CONFIG).is_file():
+            for other, what in _RUNS.items():
+                if other != kind.name and (folder / other / CONFIG).is_file():
+                    raise kind.refusal(folder, f"a run folder with {kind.name}/ in it", what)
         return folder / CONFIG, folder / WEIGHTS
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

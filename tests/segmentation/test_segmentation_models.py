@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from rsspade.errors import ConfigError, InputError
+from rsspade.evaluation import find_generator
+from rsspade.models import RSSpade
 from segmentation.config import SegmentationConfig
 from segmentation.models import MODELS, Segmenter, SegmenterConfig, SegmenterInfo, build_segmenter, smp_networks
 from segmentation.models.contract import stack_sources
@@ -234,3 +236,17 @@ def test_a_folder_without_weights_is_refused(segmenter, tmp_path):
     shutil.rmtree(tmp_path / "model")
     with pytest.raises(InputError, match="Name a finished run"):
         Segmenter.from_pretrained(tmp_path / "model")
+
+
+def test_a_run_of_the_other_kind_is_called_by_its_name(tmp_path):
+    for kind in ("generator", "model"):
+        (tmp_path / kind / kind).mkdir(parents=True)
+        (tmp_path / kind / kind / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"expected a run folder with model/ in it, found a run of train_gan\.py"):
+        Segmenter.from_pretrained(tmp_path / "generator")
+    with pytest.raises(
+        InputError, match=r"expected a run folder with generator/ in it, found a run of segmentation\.train"
+    ):
+        RSSpade.from_pretrained(tmp_path / "model")
+    with pytest.raises(InputError, match=r"found a run of segmentation\.train"):
+        find_generator(tmp_path / "model")
