@@ -1,6 +1,7 @@
 """`python -m segmentation.evaluate`: how good a trained segmentation network is, and the maps it draws."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from rsspade.cli import Command, run_command
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import SPLITS, DatasetFolder, of_another_split
 from rsspade.errors import ConfigError, InputError, OutputError, explain
-from rsspade.jobs import disk_errors, progress_bar
+from rsspade.jobs import disk_errors, open_job, progress_bar
 from rsspade.memory import keep_freed_memory
 from rsspade.targets import refuse_target
 
@@ -89,7 +90,10 @@ def evaluate(
     batch_size: int = 8,
     maps: Path | None = None,
 ) -> dict[str, Any]:
-    """Score a network on whole real tiles; the content of the JSON file. Each process takes its share of the tiles."""
+    """Score a network on whole real tiles; the content of the JSON file. Each process takes its share of the tiles.
+
+    The folder `maps` appears when all are drawn.
+    """
     from segmentation.evaluation import count_confusion
     from segmentation.labels import labelled_tiles, open_tiles
     from segmentation.maps import write_map
@@ -105,15 +109,15 @@ def evaluate(
         )  # fmt: skip
     tiles = open_tiles(dataset, split, info.sources, random_crops=False)
     labelled_tiles(tiles)
-    if maps is not None:
-        with disk_errors(maps):
-            maps.mkdir(parents=True, exist_ok=True)
-    with progress_bar(total=-(-len(tiles) // accelerator.num_processes), title="evaluate", unit="tile") as bar:
+    with contextlib.ExitStack() as stack:
+        partial = None if maps is None else _begin_maps(stack, maps, accelerator)
+        total = -(-len(tiles) // accelerator.num_processes)
+        bar = stack.enter_context(progress_bar(total=total, title="evaluate", unit="tile"))
 
         def seen(position: int, indices: np.ndarray) -> None:
-            if maps is not None:
-                with disk_errors(maps):
-                    write_map(maps, tiles.rows[position].tile, indices, dataset, info)
+            if partial is not None:
+                with disk_errors(partial):
+                    write_map(partial, tiles.rows[position].tile, indices, dataset, info)
             bar.update()
 
         matrix = count_confusion(
@@ -125,6 +129,19 @@ def evaluate(
         "dataset": dataset.info.name, "landcover_scheme": info.landcover_scheme, "model": info.architecture.model,
         "sources": list(info.sources),
     }  # fmt: skip
+
+
+def _begin_maps(stack: contextlib.ExitStack, maps: Path, accelerator: Any) -> Path:  # noqa: ANN401
+    """The folder in which all processes draw; the main one, which holds it in `stack`, gives it its name at the end."""
+    from rsspade.synthesis.generate_processes import together
+
+    def begin() -> None:
+        partial = stack.enter_context(open_job(maps, {"command": "segmentation.evaluate"}))
+        for leftover in partial.glob("*.tif"):  # of a command that was killed, perhaps of other tiles
+            leftover.unlink()
+
+    together(accelerator, begin if accelerator.is_main_process else lambda: None)
+    return maps.with_name(maps.name + ".partial")
 
 
 def _table(found: Mapping[str, Any]) -> str:

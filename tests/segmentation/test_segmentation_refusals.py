@@ -17,6 +17,7 @@ from synthetic_sets import write_synthetic
 from rsspade.data.manifest import DatasetFolder
 from rsspade.training.state import find_checkpoints
 from segmentation import evaluate, train
+from segmentation.maps import write_map
 
 
 @pytest.fixture(autouse=True)
@@ -250,6 +251,28 @@ def test_evaluate_writes_scores_and_coloured_maps(capsys, dataset, tmp_path):
             np.add.at(counts, (truth.read(1), drawn.read(1)), 1)
     assert counts.tolist() == found["confusion"]
     assert "something in its place" in refusal(capsys, words, evaluate.main)
+
+
+def test_maps_that_were_broken_off_leave_nothing_in_the_way_of_the_next(dataset, trained, tmp_path, monkeypatch):
+    words = ["--run", str(trained), "--data", str(dataset), "--maps", str(tmp_path / "maps"), "--batch-size", "1"]
+
+    def draw_one(folder, *given):
+        if any(folder.glob("*.tif")):
+            raise KeyboardInterrupt
+        write_map(folder, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("segmentation.maps.write_map", draw_one)
+        assert evaluate.main(words) == 130
+    assert list(tmp_path.iterdir()) == []
+    killed = tmp_path / "maps.partial"  # as a kill would leave it
+    killed.mkdir()
+    (killed / "job.json").write_text('{"command": "segmentation.evaluate"}')
+    (killed / "elsewhere.tif").touch()
+    assert evaluate.main(words) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["maps"]
+    tiles = {f"{row.tile}.tif" for row in DatasetFolder.open(dataset).in_split("test")}
+    assert {p.name for p in (tmp_path / "maps").iterdir()} == tiles
 
 
 @pytest.mark.parametrize(
