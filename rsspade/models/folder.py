@@ -44,6 +44,9 @@ class FolderKind(NamedTuple):
     refusal: Callable[[object, str, str], InputError]
 
 
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What a desktop leaves in a folder that somebody has looked into; a long training must not end over it."""
+
 _RUNS = {"generator": "a run of train_gan.py", "model": "a run of segmentation.train"}
 """Folder in a run folder -> what left it."""
 
@@ -75,7 +78,7 @@ def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) ->
 
 
 def _refuse_others(folder: Path) -> None:
-    others = sorted({p.name for p in folder.iterdir()} - {CONFIG, WEIGHTS, CARD}) if folder.is_dir() else []
+    others = sorted({p.name for p in folder.iterdir()} - {CONFIG, WEIGHTS, CARD, *_LITTER}) if folder.is_dir() else []
     if others or (folder.exists() and not folder.is_dir()):
         raise OutputError(
             explain(folder, expected="a new folder, or one with nothing but an earlier network in it",

@@ -113,6 +113,9 @@ def test_the_same_model_gives_the_same_bytes_and_replaces_the_folder(model, fold
 
 def test_a_folder_of_other_files_is_not_replaced(model, folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    (folder / ".DS_Store").write_bytes(b"")
+    model.save_pretrained(folder)  # what a desktop leaves is no work of anybody
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     (folder / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match=r"found other files \(thesis\.txt\)"):
         model.save_pretrained(folder)
