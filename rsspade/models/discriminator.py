@@ -8,10 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-__all__ = ["NORMS", "PatchDiscriminator"]
+__all__ = ["NORMS", "PatchDiscriminator", "most_halvings"]
 
 NORMS = ("none", "instance", "spectral")
 WIDEST = 8
+_LAST = 3  # pixels that the two convolutions without a stride need
+
+
+def most_halvings(side: int) -> int:
+    """How often an image can be halved, by layers and by further scales, before its last convolutions find nothing to judge."""
+    return (side // _LAST).bit_length() - 1
 
 
 class PatchDiscriminator(nn.Module):

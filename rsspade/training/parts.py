@@ -30,6 +30,7 @@ from rsspade.models import (
     num_stacked_channels,
 )
 from rsspade.models.checkpoint import GeneratorInfo
+from rsspade.models.discriminator import most_halvings
 from rsspade.training.batches import Share
 from rsspade.training.contract import RunOptions
 from rsspade.training.ema import Average
@@ -255,6 +256,7 @@ class Networks:
 def make_architecture(config: TrainingConfig, data: Data) -> GeneratorConfig:
     """The generator that the options and the dataset ask for; refuses options that do not fit together."""
     _refuse_single_pixel(config, data)
+    _refuse_deep_discriminator(config, data)
     options = {f.name: getattr(config.generator, f.name) for f in fields(GeneratorOptions)}
     return GeneratorConfig(
         **options | {"modulate": config.generator.modulated}, model=config.model, season=config.season, sun=config.sun,
@@ -278,6 +280,16 @@ def _refuse_single_pixel(config: TrainingConfig, data: Data) -> None:
         raise ConfigError(
             explain("--generator.depth", expected=f"at most {(max(size) - 1).bit_length() - 1} for one tile of {size[0]}×{size[1]} px at a time",
                     found=str(depth), fix="Lower it, or take more tiles with --batch_size.")
+        )  # fmt: skip
+
+
+def _refuse_deep_discriminator(config: TrainingConfig, data: Data) -> None:
+    options, size = config.discriminator, data.train.crop_shape
+    most = most_halvings(min(size)) + 1  # the first scale sees the image as it is
+    if config.loss.needs_discriminator and options.layers + options.scales > most:
+        raise ConfigError(
+            explain("--discriminator.layers and --discriminator.scales", expected=f"at most {most} together for tiles of {size[0]}×{size[1]} px",
+                    found=f"{options.layers} and {options.scales}", fix="Lower one of them, or train on larger tiles.")
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from rsspade.models import (
     num_stacked_channels,
     stack_conditions,
 )
+from rsspade.models.discriminator import most_halvings
 
 SOURCES = {"s1": 2, "lulc": 3, "dem": 5}
 NORMS = ("none", "instance", "spectral")
@@ -40,6 +41,20 @@ def test_every_scale_gives_its_features_and_logits(norm, scales):
         assert maps[-1].shape[:2] == (2, 1)
         assert all(torch.isfinite(m).all() for m in maps)
     assert judged[0][-1].shape[-2:] == (6, 10)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("layers", "scales"), [(1, 1), (2, 1), (3, 1), (1, 3), (3, 2)])
+def test_the_smallest_image_that_it_judges_is_known(norm, layers, scales):
+    net = discriminator(norm=norm, layers=layers, scales=scales)
+    smallest = next(side for side in range(1, 200) if most_halvings(side) == layers + scales - 1)
+
+    def judge(side):
+        return net(torch.zeros(1, num_stacked_channels(SOURCES), side, side), torch.zeros(1, 4, side, side))
+
+    assert judge(smallest)[-1][-1].shape == (1, 1, 1, 1)
+    with pytest.raises((RuntimeError, ValueError)):
+        judge(smallest - 1)
 
 
 def test_three_layers_judge_patches_of_70_pixels():

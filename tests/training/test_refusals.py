@@ -164,6 +164,15 @@ def test_a_pyramid_that_ends_in_one_pixel_of_one_tile_is_refused(dataset, tmp_pa
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
+@pytest.mark.parametrize(("layers", "scales"), [(5, 1), (3, 3)])
+def test_a_discriminator_too_deep_for_the_tiles_is_refused(dataset, tmp_path, capsys, layers, scales):
+    options = {"steps": 1, "discriminator__layers": layers, "discriminator__scales": scales}
+    expected = f"expected at most 5 together for tiles of 64×64 px, found {layers} and {scales}"
+    assert expected in refusal(capsys, arguments(dataset, tmp_path / "run", **options))
+    assert not (tmp_path / "run").exists()
+    assert main(arguments(dataset, tmp_path / "unasked", **options, loss__adversarial=0)) == 0
+
+
 def test_an_empty_train_split_is_refused(make_dataset, tmp_path, capsys):
     data = make_dataset(tmp_path / "data", scenes=3, grid=(1, 1)).path
     table = data / "tiles.csv"
