@@ -104,7 +104,8 @@ def train(config: SegmentationConfig) -> int:
 def _build(
     config: SegmentationConfig, accelerator: Accelerator, folder: RunFolder, data: Data, found: Checkpoint | None
 ) -> Run:
-    share, meter = make_share(config, accelerator), Meter(accelerator.device)
+    share = make_share(config, accelerator)
+    meter = Meter(accelerator.device, rank=share.rank, processes=share.processes)
     networks = Networks.build(config, data, make_architecture(config, data, share), accelerator)
     step, best = restore(found, networks, meter) if found is not None else (0, {})
     return Run(
@@ -251,13 +252,14 @@ def _evaluate(run: Run) -> None:
 def _save(run: Run, *, ends: bool) -> None:
     """Write the last network, then the full state: where the state of the last step is there, so is all else."""
     _measure_norms(run)
+    meter = run.meter.state(run.accelerator)
     if run.accelerator.is_main_process:
         _export(run, run.folder.model_last, val={})
         if "step" not in run.best and ends:
             _export(run, run.folder.model, val={})
         networks = run.networks
         state = {
-            "config": dataclasses.asdict(run.config), "best": run.best, "meter": run.meter.state(), "data": run.data.identity,
+            "config": dataclasses.asdict(run.config), "best": run.best, "meter": meter, "data": run.data.identity,
             "next_draw": run.step * run.config.batch_size, "processes": run.share.processes,
             "info": networks.info.to_json(), "code": code_version(),
         }  # fmt: skip

@@ -92,6 +92,12 @@ class Data:
         labels = tiles.packed.class_counts[tiles.numbers[self.real]]
         self.class_pixels, self._labels, self._images = labels[:, :-1].sum(axis=0), digest(labels.tolist()), ""
         self._refuse_single_class()
+        missing = [name for name in config.sources if name != "s2" and not tiles.holding([name])[self.real].any()]
+        if missing:
+            raise InputError(
+                explain(self.folder.path, expected=f"labelled training tiles with the source {missing[0]}", found="none",
+                        fix="Choose with --sources from those that are there, or add the missing one.")
+            )  # fmt: skip
         made, families = None, []
         if config.synthetic is not None:
             folder = DatasetFolder.open(config.synthetic)

@@ -292,3 +292,11 @@ def trained(dataset, tmp_path_factory):
     run = tmp_path_factory.mktemp("trained") / "run"
     assert train.main(arguments(dataset, run, steps=1)) == 0
     return run
+
+
+def test_a_source_that_no_labelled_training_tile_holds_is_refused(make_dataset, tmp_path, capsys):
+    lost = [("S1", row.tile) for row in make_dataset(tmp_path / "whole").in_split("train")]
+    part = make_dataset(tmp_path / "part", missing=lost).path
+    told = refusal(capsys, arguments(part, tmp_path / "run", sources="s2,s1"))
+    assert "expected labelled training tiles with the source s1, found none. Choose with --sources" in told
+    assert not (tmp_path / "run").exists()
