@@ -18,7 +18,7 @@ from rsspade.data.manifest import DatasetFolder
 from rsspade.data.readers.base import TileReader
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.errors import InputError, explain
-from rsspade.jobs import progress_bar
+from rsspade.progress import progress_bar
 from rsspade.sources import UNLABELLED
 
 __all__ = ["ClassMeans", "Prediction", "class_means", "copy_of_input", "oracle_answer"]

@@ -15,11 +15,11 @@ from rsspade.data.collate import collate_samples
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.errors import InputError, RSSpadeWarning, explain
-from rsspade.jobs import progress_bar
 from rsspade.landcover import Scheme
 from rsspade.metrics import ClassScores, ImageScores
 from rsspade.metrics.rows import gathered_state
 from rsspade.models import RSSpade
+from rsspade.progress import progress_bar
 from rsspade.sampling_scores import score_samples
 from rsspade.sources import CONDITIONS
 

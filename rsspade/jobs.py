@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.errors import OutputError, explain
+from rsspade.progress import progress_bar
 
-__all__ = ["discard_units", "open_job", "progress_bar", "run_units", "unit_file"]
+__all__ = ["discard_units", "open_job", "run_units", "unit_file"]
 
 T = TypeVar("T")
 _JOB, _LOCK, _UNITS = "job.json", ".lock", ".units"
@@ -292,8 +292,3 @@ def _deaf_to_interrupts(start: Callable[[], T]) -> T:
         return start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def progress_bar(*, total: int, title: str, unit: str = "unit") -> "tqdm[Any]":
-    """A bar with rate and time left, on standard error, only when a person looks on."""
-    return tqdm(total=total, desc=title, unit=unit, disable=not sys.stderr.isatty(), leave=False)

@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 from rsspade.data.collate import collate_samples
 from rsspade.data.torch_dataset import Sample, TileDataset
 from rsspade.errors import ConfigError, explain
-from rsspade.jobs import progress_bar
 from rsspade.metrics import ImageScores, SampleScores
 from rsspade.metrics.rows import gathered_state
 from rsspade.models import RSSpade
+from rsspade.progress import progress_bar
 
 __all__ = ["SHOWN", "check_samples", "score_samples"]
 

@@ -14,8 +14,9 @@ from rsspade.cli import Command, run_command
 from rsspade.data.geotiff import write_bytes_atomically
 from rsspade.data.manifest import SPLITS, DatasetFolder, of_another_split
 from rsspade.errors import ConfigError, InputError, OutputError, explain
-from rsspade.jobs import disk_errors, open_job, progress_bar
+from rsspade.jobs import disk_errors, open_job
 from rsspade.memory import keep_freed_memory
+from rsspade.progress import progress_bar
 from rsspade.targets import refuse_target
 
 __all__ = ["COMMAND", "main"]

@@ -24,8 +24,9 @@ from rsspade.geo.mosaic import Mosaic, fitted, read_on_grid
 from rsspade.geo.optical_input import OpticalInput, plan_optical
 from rsspade.geo.terrain import TERRAIN_BANDS
 from rsspade.geo.windows import read_optical, read_radar, read_terrain
-from rsspade.jobs import disk_errors, open_job, progress_bar
+from rsspade.jobs import disk_errors, open_job
 from rsspade.landcover import Scheme
+from rsspade.progress import progress_bar
 from rsspade.sources import UNLABELLED
 from rsspade.synthesis.blending import blend_tiles
 from rsspade.synthesis.rows import RowFile

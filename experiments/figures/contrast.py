@@ -12,9 +12,9 @@ from experiments.figures.measures import MEASURES, distances, tile_measures
 from rsspade.baselines import ClassMeans
 from rsspade.data.manifest import DatasetFolder, TileRow
 from rsspade.errors import InputError, explain
-from rsspade.jobs import progress_bar
 from rsspade.metrics import DISPLAY
 from rsspade.models import RSSpade
+from rsspade.progress import progress_bar
 from rsspade.report.answers import answer_tile
 
 __all__ = ["KINDS", "TileMeasures", "compare_contrasts", "similar_classes", "summary"]

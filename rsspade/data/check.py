@@ -12,7 +12,7 @@ from rsspade.data.check_terrain import TerrainCheck
 from rsspade.data.check_values import ValueCheck
 from rsspade.data.manifest import DatasetFolder
 from rsspade.errors import InputError, explain
-from rsspade.jobs import progress_bar
+from rsspade.progress import progress_bar
 
 __all__ = ["check_dataset"]
 

@@ -22,7 +22,7 @@ import numpy as np
 from rsspade.data.readers.base import TileReader
 from rsspade.data.statistics import TileStatistics, combine_statistics, tile_statistics
 from rsspade.errors import InputError, OutputError, explain
-from rsspade.jobs import progress_bar
+from rsspade.progress import progress_bar
 
 __all__ = ["PACKED_SOURCES", "Contents", "clear_pixels", "list_contents", "write_copy"]
 

@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from rsspade.data.manifest import DatasetFolder
 from rsspade.data.torch_dataset import TileDataset
 from rsspade.evaluation import evaluate
-from rsspade.jobs import progress_bar
 from rsspade.models import RSSpade
+from rsspade.progress import progress_bar
 from rsspade.sources import CONDITIONS
 
 __all__ = ["RunScores", "score_run"]

@@ -18,7 +18,7 @@ from rsspade.geo.optical_input import OpticalInput, plan_optical
 from rsspade.geo.plan import grid_of_file
 from rsspade.geo.raster import RasterFile, inspect_raster, read_bands, sample
 from rsspade.geo.windows import read_optical
-from rsspade.jobs import progress_bar
+from rsspade.progress import progress_bar
 from rsspade.synthesis.cog import NODATA, SCALE, Encoding
 from rsspade.synthesis.correction import CORRECTION_MARGIN, LATTICE, SceneFit, local_correction
 from rsspade.synthesis.rows import RowFile

@@ -15,8 +15,9 @@ from accelerate import Accelerator
 from rsspade.data.assemble import made_by
 from rsspade.data.manifest import SPLITS, DatasetFolder, DatasetInfo, TileRow, describe_source, split_sha256
 from rsspade.errors import ConfigError, explain
-from rsspade.jobs import disk_errors, open_job, progress_bar, unit_file
+from rsspade.jobs import disk_errors, open_job, unit_file
 from rsspade.metrics import ImageScores, SampleScores
+from rsspade.progress import progress_bar
 from rsspade.synthesis.generate_plan import Plan, warn_of_oddities
 from rsspade.synthesis.generate_processes import together
 from rsspade.synthesis.generate_tiles import QUALITY, collect_residuals, make_batch

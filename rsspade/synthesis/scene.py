@@ -16,8 +16,9 @@ import torch
 
 from rsspade.data.torch_dataset import day_of_year
 from rsspade.errors import RSSpadeWarning
-from rsspade.jobs import disk_errors, open_job, progress_bar
+from rsspade.jobs import disk_errors, open_job
 from rsspade.models import RSSpade
+from rsspade.progress import progress_bar
 from rsspade.sources import source_named
 from rsspade.sun import sun_over
 from rsspade.synthesis.blending import blend_tiles
