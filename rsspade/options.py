@@ -91,7 +91,7 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 (any YAML)
     """
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise yaml.YAMLError("an alias")
+            raise yaml.YAMLError("an alias: write out what it stands for")
         return yaml.safe_load(text)
     except (ValueError, RecursionError) as err:
         raise yaml.YAMLError(str(err)) from err

@@ -28,7 +28,8 @@ _SUBSET = 0x5AB5E7
 def seen_pixels(valid: Mapping[str, _Mask]) -> _Mask:
     """Source -> mask of the sources that a network sees: where there is an image; without S2, any source.
 
-    Elevation is everywhere, and alone draws no map. Other pixels reach no loss, no score and no map.
+    Elevation counts as a source here, so that radar and elevation draw a map beyond the swath too. Other pixels reach no loss, no
+    score and no map.
     """
     return valid["s2"] if "s2" in valid else functools.reduce(operator.or_, valid.values())
 

@@ -37,7 +37,8 @@ def _run(options: argparse.Namespace) -> int:
         )  # fmt: skip
     bands = parse_optical_bands(options.s2_bands)
     reader: PublicReader
-    idle = [name for name in ("split", "undecided") if getattr(options, name) is not None]
+    usual = {"split": "train", "undecided": "refuse"}
+    idle = [name for name, value in usual.items() if getattr(options, name) not in (None, value)]
     if options.kind == "sen12ms" and idle:
         raise ConfigError(
             explain(f"--{idle[0]}", expected="no such option beside --kind sen12ms, whose splits are published and whose offset is known",

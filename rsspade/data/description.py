@@ -98,6 +98,8 @@ def parse_info(path: Path, text: str) -> DatasetInfo:
         for scene, angles in info.sun.items():
             if len(angles) != 2 or not all(math.isfinite(angle) for angle in angles):
                 raise TypeError(f"sun of {scene}: {angles}")  # noqa: TRY301
+    except InputError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as err:
         raise InputError(
             explain(

@@ -154,8 +154,8 @@ def _refuse_feet(file: RasterFile, index: int) -> None:
 
 def _single_band(file: RasterFile, what: str, names: Sequence[str]) -> int:
     """The index of the one band that is meant: the only one, or the one that says so."""
-    if file.count == 1:
-        return 1
+    if file.count - bool(file.alpha) == 1:
+        return 2 if file.alpha == 1 else 1
     described = [(d or "").strip().lower() for d in file.descriptions]
     found = [n for n, d in enumerate(described, start=1) if d in names]
     if len(found) == 1:
@@ -188,11 +188,6 @@ def plan_clouds(paths: Sequence[Path]) -> Mosaic:
     """A cloud mask of ours (0, 1, 2, 255), a binary one, or Sentinel-2's scene classification."""
     mosaic, samples = _categorical(paths, "cloud mask", ("scl", "cloud", "cloud_mask", "mask", "cld"))
     found = {float(v) for values in samples for v in np.unique(values[np.isfinite(values)])}
-    if found <= {1.0, 2.0, 255.0} and any(0 in part.file.nodata for part in mosaic.parts):
-        raise InputError(
-            explain(mosaic.parts[0].file.path, expected="a mask in which 0 is clear", found="0 declared as nodata, and no clear pixel but for those",
-                    fix="Say that 0 is a value: `rio edit-info --unset-nodata FILE`.")
-        )  # fmt: skip
     if found == {0.0, 255.0}:
         raise InputError(
             explain(mosaic.parts[0].file.path, expected="a mask of 0 clear, 1 cloud, 2 shadow, 255 unknown", found="0 and 255 only, and 255 may be cloud or unknown",
@@ -201,9 +196,21 @@ def plan_clouds(paths: Sequence[Path]) -> Mosaic:
     return mosaic
 
 
+def _refuse_hidden_clear(parts: Sequence[Part], samples: Sequence[np.ndarray]) -> None:
+    """Refuse a mask whose clear pixels are declared as nodata; in a scene classification 0 is nodata indeed."""
+    found = {float(v) for values in samples for v in np.unique(values[np.isfinite(values)])}
+    if found <= {1.0, 2.0, 255.0} and any(0 in part.file.nodata for part in parts):
+        raise InputError(
+            explain(parts[0].file.path, expected="a mask in which 0 is clear", found="0 declared as nodata, and no clear pixel but for those",
+                    fix="Say that 0 is a value: `rio edit-info --unset-nodata FILE`.")
+        )  # fmt: skip
+
+
 def _categorical(paths: Sequence[Path], what: str, names: Sequence[str]) -> tuple[Mosaic, list[np.ndarray]]:
     files = [inspect_raster(p) for p in raster_files(paths)]
     parts = [Part(file=f, indexes=(_single_band(f, what, names),), bands=(0,)) for f in files]
     samples = [sample_classes(p.file, p.indexes[0]) for p in parts]
+    if what == "cloud mask":
+        _refuse_hidden_clear(parts, samples)
     refuse_empty(samples, [f.path for f in files], what)
     return Mosaic(parts=tuple(parts), num_bands=1, kind=Kind.CLASSES), samples

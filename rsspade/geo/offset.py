@@ -27,6 +27,7 @@ _SHORT = ("coastal", "blue", "green")  # haze correction may overshoot here, to 
 _VISIBLE = ("coastal", "blue", "green", "red")
 _HUGS = dict.fromkeys(("rededge1", "swir16", "swir22"), 1450)  # leaves are a little brighter here than in red
 _HARMONIZED = re.compile(r"(?<!un)(?<!non)(?<!no[nt][-_ ])harmoni[sz]ed")  # Earth Engine's collections without offset
+_SENTINEL = re.compile(r"s2|sentinel", re.IGNORECASE)
 _BASELINE = re.compile(r"(?<![A-Za-z0-9])N(0\d{3})(?=_)(?!_[EW]\d)")  # N3045_E00510 is a place
 _FIX = "Look into the product's metadata for a RADIO or BOA ADD_OFFSET and give --s2-offset 0 or --s2-offset -1000."
 
@@ -80,7 +81,8 @@ def stated_offset(names: Iterable[str], tags: Mapping[str, str]) -> int | None:
     the offset removed: that they are harmonised counts more.
     """
     names = tuple(names)
-    if any(_HARMONIZED.search(text.lower()) for text in (*names, *map(str, tags.values()))):
+    told = [text for text in map(str, tags.values()) if _SENTINEL.search(text)]
+    if any(_HARMONIZED.search(text.lower()) for text in (*names, *told)):
         return 0
     stated = _from_tags(tags)
     return _from_names(names) if stated is None else stated

@@ -5,6 +5,7 @@ their offset and their scene classification along. What the numbers mean is sett
 sample of all its files: a single window may be too dark or too bright to tell.
 """
 
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -127,7 +128,8 @@ def _plain_parts(files: Sequence[RasterFile], wanted: Sequence[str]) -> tuple[li
 
 def _bands(file: RasterFile) -> tuple[Sequence[str | None], int]:
     """Descriptions and number of a file's bands, without an alpha band behind them."""
-    count = file.count - (file.alpha == file.count)
+    described = file.alpha and optical.band_from_description(file.descriptions[file.alpha - 1]) is not None
+    count = file.count - (file.alpha == file.count and not described)
     return file.descriptions[:count], count
 
 
@@ -189,7 +191,8 @@ def _declares(file: RasterFile) -> bool:
 
 def _names(file: RasterFile) -> tuple[str, ...]:
     """The words in which a product's name may stand: the file's, and those of the folders around it that are of Sentinel-2."""
-    return (file.path.name, *(folder for folder in file.path.parts[-4:-1] if "s2" in folder.lower()))
+    own = re.compile(r"s2|sentinel|^harmoni[sz]ed$", re.IGNORECASE)
+    return (file.path.name, *(folder for folder in file.path.parts[-4:-1] if own.search(folder)))
 
 
 def _refuse_mixed_baselines(parts: Sequence[Part]) -> None:

@@ -31,8 +31,8 @@ LONGEST_SIDE_M = 1_000_000.0
 """No scene is larger; files that are further apart are several scenes, and one UTM zone would not do for them."""
 
 
-_MOST_STRETCH = 0.05
-"""Of a metre: UTM has 0.001, polar maps 0.04 at 60 degrees, the web's maps (EPSG:3857) 0.5 at 48 degrees."""
+_MOST_STRETCH = 0.15
+"""Of a metre: UTM has 0.001, equal-area maps of continents up to 0.07, the web's maps (EPSG:3857) 0.5 at 48 degrees."""
 
 
 _MARGIN = 3

@@ -36,6 +36,9 @@ __all__ = ["fingerprint", "prepare_dataset"]
 _BLOCK_PIXELS = 2048
 """The side of a block, in pixels of the finest file: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
 
+_MUCH_FINER = 2.5
+"""Pixels of a file in one of ours, in a row, up to which blocks stay as they are: land cover in degrees has two in the north."""
+
 _CACHE_BYTES = 128 * 1024 * 1024
 """GDAL's block cache; its default, a share of the machine's memory, would be the largest part of ours."""
 
@@ -128,7 +131,8 @@ def _blocks(plan: ScenePlan, options: PrepareOptions) -> list[tuple[list[int], l
     """The tiles of a scene in rectangles that are read at once."""
     rows, columns = plan.tile_starts(options)
     # Pixels of the files count: where they are much smaller than ours, a block of ours holds many of them.
-    side = _BLOCK_PIXELS / max([1.0, *(source_step(part.file, plan.grid) for part in plan.parts)])
+    step = max([1.0, *(source_step(part.file, plan.grid) for part in plan.parts)])
+    side = _BLOCK_PIXELS if step <= _MUCH_FINER else _BLOCK_PIXELS / step
     several = max(1, (int(side) - options.tile_size) // options.stride + 1)
     return [
         (rows[r : r + several], columns[c : c + several])

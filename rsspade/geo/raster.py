@@ -24,6 +24,9 @@ from rsspade.geo.grid import Bounds
 
 __all__ = ["RasterFile", "inspect_raster", "raster_files", "read_bands", "reading", "sample", "sample_classes"]
 
+_UNPACKED = 12_000 * 12_000
+"""Pixels of a class map that are looked through for a sample without overviews: seconds."""
+
 _EXTENSIONS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 
 
@@ -124,23 +127,23 @@ def sample(file: RasterFile, indexes: Sequence[int], side: int = 512) -> np.ndar
 
 
 def sample_classes(file: RasterFile, index: int) -> np.ndarray:
-    """As `sample`, of pixels as they are: overviews of class maps are often made by a kernel that mixes ids."""
-    places, side = 8, 64
-    if not file.has_overviews or max(file.width, file.height) <= places * side:
+    """As `sample`, of pixels as they are: overviews of class maps are often made by a kernel that mixes ids.
+
+    Of a very large file patches that lie evenly on it, since all of it would have to be unpacked.
+    """
+    side, places = 64, 8
+    if not file.has_overviews:
         return sample(file, [index])
-    rows = _spread(file.height, side, places)
-    columns = _spread(file.width, side, places)
-    lines = [
-        np.concatenate(
-            [
-                read_bands(file, [index], window=Window(c, r, min(side, file.width), min(side, file.height)))
-                for c in columns
-            ],
-            axis=2,
-        )
-        for r in rows
+    if file.width * file.height <= _UNPACKED:
+        shape = (min(512, file.height), min(512, file.width))
+        return read_bands(file, [index], shape=shape, overviews=False).astype(np.float64)
+    height, width = min(side, file.height), min(side, file.width)
+    patches = [
+        read_bands(file, [index], window=Window(column, row, width, height))
+        for row in _spread(file.height, height, places)
+        for column in _spread(file.width, width, places)
     ]
-    found = np.concatenate(lines, axis=1).astype(np.float64)
+    found = np.concatenate(patches, axis=1).astype(np.float64)
     return found if np.isfinite(found).any() else sample(file, [index])
 
 
@@ -162,16 +165,24 @@ def _alpha_band(src: rasterio.DatasetReader) -> int:
 
 
 def _descriptions(src: rasterio.DatasetReader) -> tuple[str | None, ...]:
-    """Of the bands; of those without one, the colour that the file gives them."""
-    told = ("red", "green", "blue", "alpha")
+    """Of the bands; of those without one, the colour that a file of up to four, alpha apart, gives them.
+
+    Where there are more, colours mostly say what a viewer shall show, and the usual order of bands counts.
+    """
+    colours = _colours(src)
+    told = ("red", "green", "blue", "alpha") if len(colours) - ("alpha" in colours) <= 4 else ("alpha",)
     return tuple(
-        text or (colour if colour in told else None)
-        for text, colour in zip(src.descriptions, _colours(src), strict=True)
+        text or (colour if colour in told else None) for text, colour in zip(src.descriptions, colours, strict=True)
     )
 
 
 def read_bands(
-    file: RasterFile, indexes: Sequence[int], *, window: Window | None = None, shape: tuple[int, int] | None = None
+    file: RasterFile,
+    indexes: Sequence[int],
+    *,
+    window: Window | None = None,
+    shape: tuple[int, int] | None = None,
+    overviews: bool = True,
 ) -> np.ndarray:
     """Bands of a file as float32, NaN where the file says that a pixel holds nothing, declared scales applied.
 
@@ -180,9 +191,11 @@ def read_bands(
         indexes: Its bands, counted from 1.
         window: The part to read; the whole file by default.
         shape: Rows and columns of a thinned copy.
+        overviews: Whether that may be one of the copies that the file holds.
     """
     out_shape = None if shape is None else (len(indexes), *shape)
-    with reading(file.path), rasterio.open(file.path) as src:
+    options = {} if overviews else {"OVERVIEW_LEVEL": "NONE"}
+    with reading(file.path), rasterio.open(file.path, **options) as src:
         values = src.read(list(indexes), window=window, out_shape=out_shape, resampling=Resampling.nearest)
         with np.errstate(over="ignore"):  # a fill value of 64 bits becomes infinite, and is missing then
             values = values.astype(np.float32)
@@ -193,7 +206,7 @@ def read_bands(
                 gaps |= plane == declared[index - 1]
         if file.has_mask:
             missing |= src.dataset_mask(window=window, out_shape=shape) == 0
-        if file.alpha and file.alpha not in indexes:
+        elif file.alpha and file.alpha not in indexes:
             missing |= src.read(file.alpha, window=window, out_shape=shape, resampling=Resampling.nearest) == 0
     for plane, index in zip(values, indexes, strict=True):
         scale, offset = file.scales[index - 1], file.offsets[index - 1]

@@ -214,7 +214,7 @@ class RSSpade(nn.Module):
             )  # fmt: skip
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the folder whole, in place of an earlier one and of nothing else; nothing half-written ever bears its name."""
+        """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name, and other files in it stay."""
         text = self.info.to_json()
         write_folder(Path(folder), self.network, config=text, card=model_card(json.loads(text)))
 

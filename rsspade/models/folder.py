@@ -44,9 +44,6 @@ class FolderKind(NamedTuple):
     refusal: Callable[[object, str, str], InputError]
 
 
-_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""What a desktop leaves in a folder that somebody has looked into; a long training must not end over it."""
-
 _RUNS = {"generator": "a run of train_gan.py", "model": "a run of segmentation.train"}
 """Folder in a run folder -> what left it."""
 
@@ -54,9 +51,8 @@ _RUNS = {"generator": "a run of train_gan.py", "model": "a run of segmentation.t
 def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) -> None:
     """Write the folder whole, in place of an earlier one; nothing half-written ever bears its name.
 
-    A folder that holds anything else is refused: what lies there would go.
+    What else lies in it stays, and so does a README that is not that of a network; then the files are replaced one by one.
     """
-    _refuse_others(folder)
     building, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("building", "replaced"))
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
     try:
@@ -66,25 +62,23 @@ def write_folder(folder: Path, network: nn.Module, *, config: str, card: str) ->
         (building / WEIGHTS).write_bytes(pack_tensors(tensors, metadata={"format": "pt"}))
         (building / CONFIG).write_text(config, encoding="utf-8")
         (building / CARD).write_text(card, encoding="utf-8")
+        held = {p.name for p in folder.iterdir()} if folder.exists() else set()
+        if held - {CONFIG, WEIGHTS, CARD}:
+            keeps_card = CARD in held and not {CONFIG, WEIGHTS} <= held
+            for name in (WEIGHTS, CONFIG) if keeps_card else (WEIGHTS, CONFIG, CARD):
+                (building / name).replace(folder / name)
+            shutil.rmtree(building)
+            return
         if folder.exists():
             folder.rename(replaced)
         building.rename(folder)
         shutil.rmtree(replaced, ignore_errors=True)
     except OSError as err:
+        shutil.rmtree(building, ignore_errors=True)
         raise OutputError(
             explain(folder, expected="a folder that can be written", found=str(err),
                     fix="Free space, or choose another folder.")
         ) from err  # fmt: skip
-
-
-def _refuse_others(folder: Path) -> None:
-    others = sorted({p.name for p in folder.iterdir()} - {CONFIG, WEIGHTS, CARD, *_LITTER}) if folder.is_dir() else []
-    if others or (folder.exists() and not folder.is_dir()):
-        raise OutputError(
-            explain(folder, expected="a new folder, or one with nothing but an earlier network in it",
-                    found=f"other files ({', '.join(others[:3])}{', …' * (len(others) > 3)})" if others else "a file",
-                    fix="Choose another place, or move them away.")
-        )  # fmt: skip
 
 
 def find_files(name: str | Path, revision: str | None, kind: FolderKind) -> tuple[Path, Path]:

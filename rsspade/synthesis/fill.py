@@ -34,6 +34,9 @@ _OFFSETS = (0.0, -0.1, -0.3)
 """Of the result: reflectance after correction for the atmosphere may be slightly negative; -0.1 is that of products from 2022 on."""
 
 _CLEAR_IN_SCL = {4, 5, 6, 7, 11}
+_SCL = {*range(12), 255}
+_MOST_CLASSES = 64
+"""In a block; a mask of more values is none of classes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +85,7 @@ class Filled:
     @property
     def filled(self) -> float:
         """Synthetic."""
-        return 1 - self.kept - self.empty
+        return max(0.0, 1 - self.kept - self.empty)
 
 
 def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> FillInput:
@@ -127,20 +130,18 @@ def plan_fill(image: Path, mask: Path, bands: tuple[str, ...], offset: str) -> F
 
 def _refuse_classes(cover: RasterFile, mask: Path) -> None:
     """Refuse a mask without a clear pixel, and one of classes of which 0 is not the clear one: all would be filled."""
-    seen = set[int]()
+    seen = set[float]()
     for first in range(0, cover.height, _BLOCK):
         part = read_bands(cover, [1], window=((first, min(first + _BLOCK, cover.height)), (0, cover.width)))[0]
-        seen.update(int(value) for value in np.unique(part[np.isfinite(part)]))
+        found = np.unique(part[np.isfinite(part)])
+        few = found if len(found) <= _MOST_CLASSES else np.r_[found[:_SHOWN], found[-1:], found[found == 0]]
+        seen.update(few.tolist())
     classes = seen & _CLEAR_IN_SCL
-    if 0 in seen and len(classes) < 2:
+    if 0 in seen and (len(classes) < 2 or not seen <= _SCL):
         return
-    found = (
-        f"no 0, but {', '.join(map(str, sorted(seen)[:_SHOWN]))}"
-        if 0 not in seen
-        else f"{', '.join(map(str, sorted(classes)))} beside 0"
-    )
+    shown = ", ".join(f"{value:g}" for value in sorted(classes if 0 in seen else seen)[:_SHOWN])
     raise InputError(
-        explain(f"--mask {mask}", expected="0 where the image is clear", found=found,
+        explain(f"--mask {mask}", expected="0 where the image is clear", found=f"{shown} beside 0" if 0 in seen else f"no 0, but {shown}",
                 fix="Make a mask of it: in a Sentinel-2 scene classification (SCL) 4, 5, 6, 7 and 11 are clear.")
     )  # fmt: skip
 
@@ -155,7 +156,8 @@ def _encoding_of(optical: OpticalInput, grid: Grid) -> Encoding:
         own = offset
     elif how.scale == 1 / SCALE:
         own = how.offset * SCALE
-    if own != 0 or (part.file.dtype.startswith("uint") and how.scale == 1 / SCALE):
+    counts = part.file.dtype.startswith("uint") and (how.scale == 1 / SCALE or offset == 0)  # none of them is negative
+    if own != 0 or counts:
         return Encoding(own)
     lowest = _lowest_value(optical, grid)
     return Encoding(next((held for held in _OFFSETS if lowest >= held - SCALE / 2), _OFFSETS[-1]))
@@ -166,6 +168,8 @@ def _lowest_value(optical: OpticalInput, grid: Grid) -> float:
     for first in range(0, grid.height, _BLOCK):
         image = read_optical(optical, grid.window(first, 0, min(_BLOCK, grid.height - first), grid.width))
         lowest = min(lowest, float(np.min(image, initial=0.0, where=np.isfinite(image))))
+        if lowest < _OFFSETS[-2]:
+            break  # the last one is the lowest there is
     return lowest
 
 

@@ -61,6 +61,8 @@ class Meter:
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`: with the sums of this process, or the mean of all where their number is another now."""
         self.names, self._count = tuple(state["names"]), int(state["count"])
+        if not self.names:
+            return
         rows = torch.tensor(state["sums"], dtype=torch.float32, device=self._sums.device).reshape(-1, len(self.names))
         self._sums = rows[self.rank].clone() if len(rows) == self.processes else rows.mean(dim=0)
 

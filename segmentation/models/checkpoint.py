@@ -154,7 +154,7 @@ class Segmenter(nn.Module):
         return ids[logits.argmax(dim=1)]
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the folder whole, in place of an earlier one and of nothing else."""
+        """Write the folder whole, in place of an earlier one; other files in it stay."""
         text = self.info.to_json()
         write_folder(Path(folder), self.network, config=text, card=_card(json.loads(text)))
 

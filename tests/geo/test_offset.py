@@ -272,6 +272,13 @@ def test_metadata_that_would_make_dark_ground_far_too_dark_are_refused(tags: dic
         detect_offset(dark, tags=tags)
 
 
+def test_a_tool_that_harmonises_says_nothing_of_the_offset() -> None:
+    assert (
+        detect_offset(BRIGHT, tags={"TIFFTAG_SOFTWARE": "histogram harmonized mosaic", "BOA_ADD_OFFSET_B2": "-1000"})
+        == -1000
+    )
+
+
 def test_a_place_in_a_name_is_no_processing_baseline() -> None:
     with pytest.raises(InputError, match=r"--s2-offset"):
         detect_offset(BRIGHT, names=["N0045_E00510", "N3045_E00510", "scene.tif"])

@@ -332,3 +332,35 @@ def test_a_file_without_a_place_is_told_in_one_line(tmp_path, capsys):
     assert run("--s2", tmp_path / "s2.tif", "--out", tmp_path / "out") == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "s2.tif: expected a coordinate reference system, found none" in line
+
+
+def test_colours_and_alpha_do_not_count_against_what_bands_are_called(tmp_path, make_scene_files):
+    files = make_scene_files(tmp_path / "in")
+    s2 = write_raster(
+        tmp_path / "s2.tif", values_of(files["s2"]), crs=UTM, transform_=PLACE, names=("B2", "B3", "B4", "B8")
+    )
+    dem = write_raster(
+        tmp_path / "dem.tif",
+        np.concatenate([values_of(files["dem"]), np.full((1, 256, 256), 255, "f4")]),
+        crs=UTM,
+        transform_=PLACE,
+    )
+    for path, colours in ((s2, "red green blue alpha"), (dem, "gray alpha")):
+        with rasterio.open(path, "r+") as dst:
+            dst.colorinterp = [ColorInterp[name] for name in colours.split()]
+    assert run("--s2", s2, "--s2-offset", 0, "--dem", dem, *ONE, "--out", tmp_path / "out") == 0
+    np.testing.assert_allclose(whole(tmp_path / "out", "s2")[0], values_of(files["s2"]) / 1e4, rtol=1e-6)
+    np.testing.assert_array_equal(whole(tmp_path / "out", "dem")[0][0], values_of(files["dem"])[0])
+
+
+def test_a_rare_place_in_a_mask_with_overviews_is_seen(tmp_path, make_scene_files, capsys):
+    files = make_scene_files(tmp_path / "in")
+    mask = np.full((1, 2048, 2048), 255, "u1")
+    mask[0, 1100:1164, 1100:1164] = 0
+    clouds = write_raster(
+        tmp_path / "clouds.tif", mask, crs=UTM, transform_=Affine(10, 0, WEST - 10_000, 0, -10, NORTH + 10_000)
+    )
+    with rasterio.open(clouds, "r+") as dst:
+        dst.build_overviews([2, 4, 8], rasterio.enums.Resampling.mode)
+    assert run(*flags(files, "s2"), "--cloud-mask", clouds, *ONE, "--out", tmp_path / "out") == 2
+    assert "found 0 and 255 only, and 255 may be cloud or unknown" in capsys.readouterr().err

@@ -111,18 +111,25 @@ def test_the_same_model_gives_the_same_bytes_and_replaces_the_folder(model, fold
     assert [p.name for p in folder.parent.iterdir()] == ["generator"]
 
 
-def test_a_folder_of_other_files_is_not_replaced(model, folder):
+def test_other_files_in_the_folder_stay(model, folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    (folder / ".DS_Store").write_bytes(b"")
-    model.save_pretrained(folder)  # what a desktop leaves is no work of anybody
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
-    (folder / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match=r"found other files \(thesis\.txt\)"):
-        model.save_pretrained(folder)
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {**before, "thesis.txt": b"years of work"}
-    with pytest.raises(OutputError, match="found a file"):
-        model.save_pretrained(folder / "thesis.txt")
-    assert [p.name for p in folder.parent.iterdir()] == ["generator"]
+    (folder / "scores.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"of an earlier one")
+    model.save_pretrained(folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {**before, "scores.json": b"{}"}
+    work = folder.parent / "work"
+    work.mkdir()
+    (work / "thesis.txt").write_text("years of work")
+    (work / "README.md").write_text("of the thesis")
+    model.save_pretrained(work)
+    assert {p.name: p.read_bytes() for p in work.iterdir()} == {
+        **before,
+        "thesis.txt": b"years of work",
+        "README.md": b"of the thesis",
+    }
+    with pytest.raises(OutputError, match=r"thesis\.txt: expected a folder"):
+        model.save_pretrained(work / "thesis.txt")
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["generator", "work"]
 
 
 def test_the_card_names_sources_units_and_the_split(folder):

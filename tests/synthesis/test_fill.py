@@ -124,6 +124,22 @@ def test_a_scene_classification_with_a_margin_of_0_is_refused(tmp_path, land, ru
     assert "found 0 declared as nodata. Say that 0 is a value" in capsys.readouterr().err
 
 
+def test_a_mask_of_shares_has_clear_pixels_where_it_is_exactly_0(tmp_path, land, run, capsys):
+    image, mask = first(land, "S2_CLOUDY"), first(land, "CLOUD")
+    shares = np.random.default_rng(0).random((1, TILE, TILE)).astype(np.float32) * 0.9 + 0.01
+    never = rewritten(mask, tmp_path / "never.tif", lambda v: shares, nodata=None)
+    assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", never) == 2
+    assert "found no 0, but 0.01" in capsys.readouterr().err
+    percent = rewritten(
+        mask,
+        tmp_path / "percent.tif",
+        lambda v: np.where(v == 0, 0, np.rint(shares * 100)).astype(np.uint8),
+        nodata=None,
+    )
+    assert scene(run, land, tmp_path / "a.tif", "--fill", image, "--mask", percent) == 0
+    assert f"{(read(mask) == 0).mean():.1%} of the pixels kept" in capsys.readouterr().out
+
+
 def test_what_is_kept_filled_and_empty_is_told_of_the_pixels_and_not_of_the_mask(tmp_path, land, run, capsys):
     hole, gap = np.zeros((TILE, TILE), bool), np.zeros((TILE, TILE), bool)
     hole[:, : TILE // 4], gap[: TILE // 2] = True, True  # the radar's and the image's
