@@ -170,6 +170,7 @@ def plan_classes(paths: Sequence[Path], scheme: Scheme) -> Mosaic:
     mosaic, samples = _categorical(
         paths, "land cover", ("label", "landcover", "land_cover", "lulc", "map", "classification", "lc")
     )
+    refuse_empty(samples, [part.file.path for part in mosaic.parts], "land cover")
     for part, values in zip(mosaic.parts, samples, strict=True):
         known = np.isfinite(values)
         scheme.normalise(values[known], part.file.path)
@@ -187,6 +188,8 @@ def plan_classes(paths: Sequence[Path], scheme: Scheme) -> Mosaic:
 def plan_clouds(paths: Sequence[Path]) -> Mosaic:
     """A cloud mask of ours (0, 1, 2, 255), a binary one, or Sentinel-2's scene classification."""
     mosaic, samples = _categorical(paths, "cloud mask", ("scl", "cloud", "cloud_mask", "mask", "cld"))
+    _refuse_hidden_clear(mosaic.parts, samples)
+    refuse_empty(samples, [part.file.path for part in mosaic.parts], "a cloud mask")
     found = {float(v) for values in samples for v in np.unique(values[np.isfinite(values)])}
     if found == {0.0, 255.0}:
         raise InputError(
@@ -210,7 +213,4 @@ def _categorical(paths: Sequence[Path], what: str, names: Sequence[str]) -> tupl
     files = [inspect_raster(p) for p in raster_files(paths)]
     parts = [Part(file=f, indexes=(_single_band(f, what, names),), bands=(0,)) for f in files]
     samples = [sample_classes(p.file, p.indexes[0]) for p in parts]
-    if what == "cloud mask":
-        _refuse_hidden_clear(parts, samples)
-    refuse_empty(samples, [f.path for f in files], what)
     return Mosaic(parts=tuple(parts), num_bands=1, kind=Kind.CLASSES), samples

@@ -34,7 +34,7 @@ from rsspade.sources import CLOUD, DEM, LULC, S1, Source, optical_source
 __all__ = ["fingerprint", "prepare_dataset"]
 
 _BLOCK_PIXELS = 2048
-"""The side of a block, in pixels of the finest file: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
+"""The side of a block: two tiles of a JPEG 2000 product, and about 0.6 GB of memory for twelve bands."""
 
 _MUCH_FINER = 2.5
 """Pixels of a file in one of ours, in a row, up to which blocks stay as they are: land cover in degrees has two in the north."""

@@ -48,9 +48,7 @@ class RasterFile:
     offsets: tuple[float, ...]
     tags: dict[str, str]
     has_mask: bool = False  # a mask band says which pixels count
-    alpha: int = (
-        0  # the band that does, where one of the bands is alpha; GDAL makes a mask of it in files of 2 and 4 bands only
-    )
+    alpha: int = 0  # the band that says it; GDAL takes alpha for a mask in files of 2 and 4 bands alone
     has_overviews: bool = False
 
     @property
